@@ -1,0 +1,375 @@
+//! The running meter of one quota: an exact ledger, a smooth pacer, and what headers prove.
+
+use std::time::Duration;
+
+use crate::engine::{BucketView, LimitSource};
+use crate::evidence::{Evidence, Refill, Sent};
+use crate::feedback::LimitSeen;
+use crate::ledger::Ledger;
+use crate::pacer::{Pace, Pacer};
+use crate::quota::{Dimension, Quota};
+use crate::setpoint::{Refusal, SetPoint};
+use crate::time::Time;
+use crate::tuning::{
+    ESTIMATE_ERROR, ESTIMATE_MEMORY, ESTIMATE_SIGMAS, INTERACTIVE_OVERDRAFT, LEDGER_MARGIN_PRODUCED,
+    LONGEST_PACED_WINDOW, PACER_BURST, PACER_BURST_CAUTIOUS, PACER_MARGIN, PROVEN_BURST, PROVEN_OVERDRAFT,
+    PROVING_REQUEST, RAISE_SIGHTINGS, SETPOINT_LEAST, SETPOINT_LEAST_PRODUCED,
+};
+
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    pub(crate) dimension: Dimension,
+    pub(crate) window: Duration,
+    ceiling: Option<u64>,
+    reported: Option<u64>,
+    raise: Option<(u64, u32)>, // A higher limit that was reported, and how often in a row.
+    set_point: Option<SetPoint>,
+    pub(crate) ledger: Ledger,
+    pacer: Option<Pacer>, // None while there is no limit to pace.
+    evidence: Option<Evidence>,
+    refill: Refill,
+    largest_accepted: u64,
+    first_charge: Option<Time>,
+    error_variance: f64, // Of a request's estimate against what it was charged in the end, relative to it.
+    estimated_squares: f64, // Sum of the squared costs that are still estimates.
+}
+
+/// One question to a bucket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    /// What the request costs here.
+    pub(crate) cost: u64,
+    /// What must stay free for those who go first.
+    pub(crate) hold: u64,
+    /// What the window is not to be filled with, for the sake of interactive requests to come.
+    pub(crate) leave: u64,
+    /// Charged, but not on the ledger yet (output that is under way).
+    pub(crate) underway: u64,
+    /// What those in flight will have been charged in the end, where the charge comes as they produce.
+    pub(crate) committed: u64,
+    /// A refusal or an outage was not long ago.
+    pub(crate) cautious: bool,
+    /// Somebody waits for this one.
+    pub(crate) interactive: bool,
+    /// The pace, as a multiple of the steady rate.
+    pub(crate) pace: f64,
+    /// Room is being gathered for a large head: so much more may be saved up meanwhile.
+    pub(crate) gather: u64,
+}
+
+impl Bucket {
+    pub(crate) fn new(dimension: Dimension, window: Duration) -> Self {
+        Self {
+            dimension,
+            window,
+            ceiling: None,
+            reported: None,
+            raise: None,
+            set_point: None,
+            ledger: Ledger::new(window),
+            pacer: None,
+            evidence: None,
+            refill: Refill::default(),
+            largest_accepted: 0,
+            first_charge: None,
+            error_variance: ESTIMATE_ERROR * ESTIMATE_ERROR,
+            estimated_squares: 0.0,
+        }
+    }
+
+    /// Nothing is known of this limit: find it by rising until the provider refuses.
+    pub(crate) fn rise(&mut self, now: Time) {
+        self.set_point = Some(SetPoint::rising(now, self.window));
+    }
+
+    /// Others were told, so there is no need to find this one.
+    pub(crate) fn stop_rising(&mut self) {
+        if self.is_learning() {
+            self.set_point = None;
+        }
+    }
+
+    /// Whether there is anything to hold to.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.set_point.is_some() || self.told() != u64::MAX
+    }
+
+    pub(crate) fn set_ceiling(&mut self, ceiling: Option<u64>) {
+        self.ceiling = ceiling;
+        if ceiling.is_some() {
+            self.stop_rising();
+        }
+    }
+
+    pub(crate) fn remember(&mut self, now: Time, limit: u64) {
+        self.set_point = Some(SetPoint::remembered(now, self.window, limit));
+    }
+
+    /// The limit held to now.
+    pub(crate) fn limit(&self, now: Time) -> u64 {
+        let told = self.told();
+        match &self.set_point {
+            Some(point) => (point.value(now) as u64).min(told).max(1),
+            None => told,
+        }
+    }
+
+    /// The limit that the user or the provider named.
+    pub(crate) fn told(&self) -> u64 {
+        self.ceiling.unwrap_or(u64::MAX).min(self.reported.unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn is_learning(&self) -> bool {
+        self.set_point.as_ref().is_some_and(SetPoint::is_rising)
+    }
+
+    /// The steady rate, in units per second.
+    pub(crate) fn rate(&self, now: Time) -> f64 {
+        self.limit(now) as f64 / self.window.as_secs_f64()
+    }
+
+    /// When the request may go, as far as this bucket is concerned: `now` or earlier means now.
+    pub(crate) fn ready_at(&mut self, now: Time, ask: &Ask) -> Time {
+        if !self.is_limited() {
+            return Time::ZERO;
+        }
+        self.advance(now, ask);
+        let pacer = self.pacer_ready_at(now, ask);
+        if now < pacer {
+            return pacer;
+        }
+        self.room_at(now, ask)
+    }
+
+    fn advance(&mut self, now: Time, ask: &Ask) {
+        let told = self.told();
+        if let Some(point) = &mut self.set_point {
+            point.advance(now, self.ledger.total());
+            // A learned restriction that has grown past what is told is over.
+            if !point.is_rising() && told as f64 <= point.value(now) {
+                self.set_point = None;
+            }
+        }
+        if self.window <= LONGEST_PACED_WINDOW {
+            let pace = self.pace(now, ask);
+            let saved = if self.ledger.total() == 0 { pace.burst } else { 0.0 };
+            self.pacer.get_or_insert(Pacer::new(now, saved)).advance(now, pace);
+        }
+    }
+
+    fn pace(&self, now: Time, ask: &Ask) -> Pace {
+        let rate = self.rate(now) * (1.0 - PACER_MARGIN) * ask.pace;
+        let burst = rate * if ask.cautious { PACER_BURST_CAUTIOUS } else { PACER_BURST }.as_secs_f64();
+        // What was accepted at once proves that the provider's burst is no smaller.
+        let proven = self.largest_accepted as f64;
+        let proves = !ask.cautious && rate * PROVING_REQUEST.as_secs_f64() < proven;
+        let proven = if proves { proven * PROVEN_BURST } else { 0.0 };
+        Pace { rate, burst, saved: burst.max(proven) + ask.gather as f64 }
+    }
+
+    fn pacer_ready_at(&self, now: Time, ask: &Ask) -> Time {
+        let Some(pacer) = &self.pacer else { return Time::ZERO };
+        let pace = self.pace(now, ask);
+        let overdraft = if ask.interactive && !ask.cautious {
+            let proven = (self.proven_left(now, ask.committed) as f64)
+                .clamp(0.0, pace.rate * PROVEN_OVERDRAFT.as_secs_f64());
+            proven.max(pace.rate * INTERACTIVE_OVERDRAFT.as_secs_f64())
+        } else {
+            0.0
+        };
+        pacer.ready_at(ask.cost as f64, (ask.hold as f64).min(pace.burst) - overdraft, pace)
+    }
+
+    /// What headers prove to be left; negative when they prove nothing.
+    fn proven_left(&self, now: Time, committed: u64) -> i64 {
+        match &self.evidence {
+            Some(evidence) if evidence.is_fresh(now) => {
+                let quota = (self.limit(now), self.window);
+                let left = evidence.at_least(now, &self.ledger, quota, self.refill.is_continuous());
+                left.saturating_sub_unsigned(committed)
+            }
+            _ => -1,
+        }
+    }
+
+    /// Whether headers prove that this share of the limit is left, beside what is committed already.
+    pub(crate) fn has_proven(&self, now: Time, share: f64, committed: u64) -> bool {
+        self.proven_left(now, committed) as f64 >= self.limit(now) as f64 * share
+    }
+
+    fn room_at(&mut self, now: Time, ask: &Ask) -> Time {
+        let limit = self.limit(now);
+        let need = ask.cost.saturating_add(ask.leave);
+        let usable = self.usable(limit, ask, ask.cost);
+        let sum = self.ledger.sum(now);
+        // Larger than the whole limit: goes when nothing else is charged, as the provider may see it as smaller.
+        let target = usable.saturating_sub(need);
+        let ledger_says = if sum <= target {
+            self.not_delaying(now, limit, ask)
+        } else {
+            self.ledger.falls_to(now, target)
+        };
+        let proven = self.proven_left(now, ask.committed) >= need.saturating_add(ask.hold) as i64;
+        let room = if proven { now } else { ledger_says };
+        room.max(self.shown_room_at(now, limit, ask))
+    }
+
+    /// What a window may hold, for a request of this cost: the limit less the margins for what is not known.
+    fn usable(&self, limit: u64, ask: &Ask, cost: u64) -> u64 {
+        let produced = self.dimension == Dimension::OutputTokens && 0 < ask.committed;
+        let margin = if produced { limit as f64 * LEDGER_MARGIN_PRODUCED } else { 0.0 };
+        let squares = self.estimated_squares + if self.is_estimated() { (cost as f64).powi(2) } else { 0.0 };
+        let margin = margin + ESTIMATE_SIGMAS * (self.error_variance * squares).sqrt();
+        limit.saturating_sub(margin as u64).saturating_sub(ask.underway)
+    }
+
+    /// Whether charges are guessed: a request is always one request.
+    pub(crate) fn is_estimated(&self) -> bool {
+        self.dimension != Dimension::Requests
+    }
+
+    /// When the request may go without delaying those it makes way for: there may be more room than they will need.
+    fn not_delaying(&mut self, now: Time, limit: u64, ask: &Ask) -> Time {
+        if ask.hold == 0 {
+            return now;
+        }
+        let target = self.usable(limit, ask, ask.hold).saturating_sub(ask.hold);
+        let theirs = self.ledger.falls_to(now, target);
+        let delayed = self.ledger.falls_to(now, target.saturating_sub(ask.cost));
+        if delayed <= theirs { now } else { theirs }
+    }
+
+    /// Headers may show that less is left than our own ledger knows of: somebody else draws on the quota.
+    fn shown_room_at(&self, now: Time, limit: u64, ask: &Ask) -> Time {
+        let Some(evidence) = self.evidence.filter(|e| e.is_fresh(now)) else { return now };
+        let missing = ask.cost as i64 - evidence.at_most(now, &self.ledger, limit, self.window);
+        if missing <= 0 || self.dimension == Dimension::OutputTokens {
+            return now;
+        }
+        let wait = missing as f64 / (limit as f64 / self.window.as_secs_f64());
+        now + Duration::try_from_secs_f64(wait).unwrap_or(self.window).min(self.window)
+    }
+
+    /// Charges a request: the pacer at once, the ledger unless the charge comes as it is produced.
+    pub(crate) fn charge(&mut self, now: Time, cost: u64, on_ledger: bool) {
+        if let Some(pacer) = &mut self.pacer {
+            pacer.take(cost as f64);
+        }
+        self.first_charge.get_or_insert(now);
+        if on_ledger {
+            self.ledger.charge(now, cost);
+        }
+    }
+
+    /// A limit that was told to an earlier session.
+    pub(crate) fn recall(&mut self, limit: u64) {
+        self.reported = Some(limit);
+    }
+
+    /// Corrects a charge made at `at` by `delta`, on pacer and ledger.
+    pub(crate) fn correct(&mut self, now: Time, at: Time, delta: i64, on_ledger: bool) {
+        let rate = self.rate(now);
+        if let Some(pacer) = &mut self.pacer {
+            let burst = rate * PACER_BURST.as_secs_f64();
+            pacer.correct(-delta as f64, Pace { rate, burst, saved: burst });
+        }
+        if on_ledger {
+            self.ledger.adjust(at, delta);
+        }
+    }
+
+    /// A charge is an estimate until it is settled.
+    pub(crate) fn note_estimate(&mut self, cost: u64) {
+        self.estimated_squares += (cost as f64).powi(2);
+    }
+
+    /// An estimate of `cost` is settled; it was wrong by `delta` if that is known.
+    pub(crate) fn note_settled(&mut self, cost: u64, delta: Option<i64>) {
+        self.estimated_squares = (self.estimated_squares - (cost as f64).powi(2)).max(0.0);
+        if let Some(delta) = delta.filter(|_| 0 < cost) {
+            let error = (delta as f64 / cost as f64).clamp(-1.0, 1.0);
+            self.error_variance += (error * error - self.error_variance) / ESTIMATE_MEMORY;
+        }
+    }
+
+    /// A request of this cost was accepted: the provider's own burst is no smaller.
+    pub(crate) fn note_accepted(&mut self, cost: u64) {
+        self.largest_accepted = self.largest_accepted.max(cost);
+    }
+
+    /// A response reports this bucket's state.
+    pub(crate) fn handle_report(&mut self, now: Time, seen: &LimitSeen, sent: Sent) {
+        if let Some(limit) = seen.limit {
+            self.adopt(limit);
+        }
+        self.refill.handle_report(seen, self.window, now.since(sent.at));
+        let limit = self.limit(now);
+        if let Some(newer) = Evidence::read(seen, limit, sent, &self.ledger, self.evidence.as_ref()) {
+            self.evidence = Some(newer);
+        }
+    }
+
+    /// Believes a reported limit: a lower one at once, a higher one when it is repeated.
+    pub(crate) fn adopt(&mut self, limit: u64) {
+        match self.reported {
+            Some(known) if known < limit => {
+                let sightings = match self.raise {
+                    Some((raised, count)) if raised == limit => count + 1,
+                    _ => 1,
+                };
+                self.raise = Some((limit, sightings));
+                if sightings < RAISE_SIGHTINGS {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        self.raise = None;
+        if self.reported != Some(limit) {
+            self.evidence = None;
+            self.reported = Some(limit);
+        }
+        self.stop_rising();
+    }
+
+    /// The provider refused, and this bucket is to blame.
+    /// `produced`: its charge comes as it is produced.
+    pub(crate) fn handle_refusal(&mut self, now: Time, produced: bool) {
+        let refusal = Refusal {
+            at: now,
+            accepted: self.ledger.sum(now),
+            charged: self.ledger.total(),
+            least: if produced { SETPOINT_LEAST_PRODUCED } else { SETPOINT_LEAST },
+            age: self.first_charge.map_or(Duration::ZERO, |first| now.since(first)),
+        };
+        match &mut self.set_point {
+            Some(point) => point.handle_refusal(refusal),
+            None => self.set_point = Some(SetPoint::refused(self.window, self.limit(now), refusal)),
+        }
+        if let Some(pacer) = &mut self.pacer {
+            pacer.drain();
+        }
+        self.largest_accepted = 0;
+        self.evidence = None;
+    }
+
+    /// How full it is, as a share of what is believed: the fullest bucket is blamed for an unnamed refusal.
+    pub(crate) fn fullness(&mut self, now: Time) -> f64 {
+        self.ledger.sum(now) as f64 / self.limit(now) as f64
+    }
+
+    /// What people are shown; nothing while there is no limit.
+    pub(crate) fn view(&self, now: Time) -> Option<BucketView> {
+        if !self.is_limited() {
+            return None;
+        }
+        let limit = self.limit(now);
+        let source = match (&self.set_point, self.ceiling, self.reported) {
+            (Some(_), ..) if limit < self.told() => LimitSource::Learned,
+            (_, Some(ceiling), reported) if reported.is_none_or(|r| ceiling <= r) => LimitSource::Typed,
+            _ => LimitSource::Reported,
+        };
+        let quota = Quota { dimension: self.dimension, window: self.window, limit };
+        Some(BucketView { quota, source, used: self.ledger.peek_sum(now) })
+    }
+}

@@ -1,0 +1,289 @@
+//! Who is sent next, and where: upstreams pull work when their buckets have room.
+
+use super::records::{Attempt, State, attempt_id};
+use super::{Action, Bind, Engine, Lane, Priority, Submission, Verdict};
+use crate::feedback::Class;
+use crate::limiter::{Applicant, Charges, Ready};
+use crate::queue::Key;
+use crate::time::Time;
+use crate::tuning::{AGING, LOOK_AHEAD, PATIENCE, RESERVE_AFTER};
+
+/// No room is held for anybody.
+const NOTHING: Charges = [0; 4];
+
+impl Engine {
+    /// The next thing to do; ask until `None`.
+    pub fn poll_action(&mut self, now: Time) -> Option<Action> {
+        if self.actions.is_empty() {
+            self.dispatch(now);
+        }
+        self.actions.pop_front()
+    }
+
+    /// Sends at most one request, the first that may go.
+    fn dispatch(&mut self, now: Time) {
+        for priority in [Priority::Interactive, Priority::Normal, Priority::Batch] {
+            for route in 0..self.routes.len() {
+                if self.dispatch_class(now, route, priority) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn dispatch_class(&mut self, now: Time, route: usize, priority: Priority) -> bool {
+        let class = self.routes[route].queue.class(priority);
+        if class.len() == 0 || now < class.blocked_until {
+            return false;
+        }
+        let mut room = Room { hold: self.held_for_higher(now, route, priority), gather: NOTHING };
+        let mut ready_at = Time::NEVER;
+        let mut tried = 0;
+        while let Some(key) = self.nth_in_line(route, priority, tried) {
+            let stuck = tried == 0 && self.is_stuck(now, route, priority, key);
+            if stuck {
+                room.gather = self.charges_of(now, key);
+            }
+            match self.place(now, key, &room) {
+                Placed::Sent => {
+                    self.note_head(route, priority, key, tried == 0);
+                    return true;
+                }
+                Placed::Over => return true, // It was refused: the action is queued.
+                Placed::Not(ready) => ready_at = ready_at.min(ready.at),
+            }
+            if tried == 0 {
+                self.note_stuck(now, route, priority, key);
+                if ready_at <= now + PATIENCE {
+                    break;
+                }
+                if stuck {
+                    room.hold = add(&room.hold, &room.gather);
+                }
+            }
+            tried += 1;
+        }
+        // Never ask again at once: whatever says "now" and refuses is asked in a millisecond.
+        let soonest = now + std::time::Duration::from_millis(1);
+        self.routes[route].queue.class_mut(priority).blocked_until = ready_at.max(soonest);
+        false
+    }
+
+    /// The first in line, or one of those behind it who may fit where it does not.
+    fn nth_in_line(&self, route: usize, priority: Priority, nth: usize) -> Option<Key> {
+        let class = self.routes[route].queue.class(priority);
+        match nth {
+            0 => class.head(),
+            1..LOOK_AHEAD => class.first(LOOK_AHEAD).nth(nth),
+            _ => None,
+        }
+    }
+
+    fn is_stuck(&self, now: Time, route: usize, priority: Priority, key: Key) -> bool {
+        let stuck = self.routes[route].queue.class(priority).stuck;
+        stuck.is_some_and(|(head, since)| head == key && RESERVE_AFTER <= now.since(since))
+    }
+
+    fn note_stuck(&mut self, now: Time, route: usize, priority: Priority, key: Key) {
+        let stuck = &mut self.routes[route].queue.class_mut(priority).stuck;
+        if stuck.is_none_or(|(head, _)| head != key) {
+            *stuck = Some((key, now));
+        }
+    }
+
+    fn note_head(&mut self, route: usize, priority: Priority, key: Key, was_head: bool) {
+        let class = self.routes[route].queue.class_mut(priority);
+        if was_head && class.stuck.is_some_and(|(head, _)| head == key) {
+            class.stuck = None;
+        }
+        // What was kept free for this one is free for others now.
+        self.routes[route].queue.unblock();
+    }
+
+    /// Room for the heads of higher classes that wait: lower ones may not take what those need.
+    fn held_for_higher(&mut self, now: Time, route: usize, priority: Priority) -> Charges {
+        let mut hold = NOTHING;
+        for higher in [Priority::Interactive, Priority::Normal] {
+            if priority <= higher {
+                break;
+            }
+            let class = self.routes[route].queue.class(higher);
+            if let Some(head) = class.head().filter(|_| now < class.blocked_until) {
+                // Who has waited very long no longer makes way.
+                let own = self.routes[route].queue.class(priority).head();
+                let aged = own.is_some_and(|own| AGING <= now.since(self.requests[own].submitted));
+                if !aged {
+                    hold = add(&hold, &self.charges_of(now, head));
+                }
+            }
+        }
+        hold
+    }
+
+    fn charges_of(&self, now: Time, key: Key) -> Charges {
+        let submission = &self.requests[key].submission;
+        let lane = self.routes[submission.route.0 as usize].lanes.first();
+        lane.map_or(NOTHING, |lane| self.limiters[lane.limiter.0 as usize].charges(now, &submission.demand))
+    }
+
+    /// Sends a request if a lane can take it now.
+    fn place(&mut self, now: Time, key: Key, room: &Room) -> Placed {
+        let submission = self.requests[key].submission;
+        match self.choose_lane(now, key, &submission, room) {
+            Choice::Lane(lane, charges) => {
+                self.send(now, key, lane, charges);
+                Placed::Sent
+            }
+            Choice::Wait(ready) => Placed::Not(ready),
+            Choice::Never(verdict) => {
+                self.finish(key, verdict);
+                Placed::Over
+            }
+        }
+    }
+
+    /// The lane with the most room among those of the first tier that is alive.
+    fn choose_lane(&mut self, now: Time, key: Key, submission: &Submission, room: &Room) -> Choice {
+        let route = submission.route.0 as usize;
+        let alone = self.routes[route].lanes.len() == 1 || self.none_is_well(now, route);
+        let applicant = Applicant { priority: submission.priority, hold: &room.hold, gather: &room.gather };
+        let mut best: Option<(f64, Lane, Charges)> = None;
+        let mut soonest = Ready { at: Time::NEVER, bind: Bind::Health };
+        let mut verdict = None;
+        let mut tier_alive = None;
+        for index in 0..self.routes[route].lanes.len() {
+            let lane = self.routes[route].lanes[index];
+            if tier_alive.is_some_and(|alive| alive != lane.tier) {
+                break;
+            }
+            let upstream = &mut self.upstreams[lane.upstream.0 as usize];
+            if let Some(class) = upstream.breaker.out_of_service(now) {
+                verdict = verdict.or(Some(Verdict::NoUpstream(class)));
+                continue;
+            }
+            let well_at = upstream.breaker.ready_at(now, alone);
+            let limiter = &mut self.limiters[lane.limiter.0 as usize];
+            let charges = limiter.charges(now, &submission.demand);
+            if let Some((dimension, want, limit)) = limiter.too_large(&charges) {
+                verdict = Some(Verdict::TooLarge { dimension, want, limit });
+                continue;
+            }
+            let ready = limiter.ready_at(now, &applicant, &charges);
+            let at = ready.at.max(well_at);
+            if well_at <= now {
+                tier_alive = Some(lane.tier);
+            }
+            if soonest.at > at || soonest.at == Time::NEVER {
+                soonest = Ready { at: at.min(soonest.at), bind: ready.bind };
+            }
+            if now < at {
+                verdict = Some(WAITS);
+                continue;
+            }
+            let score = self.score(now, key, &lane, alone);
+            if best.is_none_or(|(known, ..)| known < score) {
+                best = Some((score, lane, charges));
+            }
+        }
+        match (best, verdict) {
+            (Some((_, lane, charges)), _) => Choice::Lane(lane, charges),
+            (None, Some(verdict)) if verdict != WAITS => Choice::Never(verdict),
+            (None, Some(_)) => Choice::Wait(soonest),
+            (None, None) => Choice::Never(Verdict::NoUpstream(Class::BadRequest)),
+        }
+    }
+
+    /// More room is better; where it failed last is worse.
+    fn score(&mut self, now: Time, key: Key, lane: &Lane, alone: bool) -> f64 {
+        if alone {
+            return 1.0;
+        }
+        let avoided = self.requests[key].avoid == Some(lane.upstream);
+        let headroom = self.limiters[lane.limiter.0 as usize].headroom(now).max(0.0);
+        let penalty = if avoided { 1e-6 } else { 1.0 };
+        (headroom + 1e-9) * f64::from(lane.weight.max(1)) * penalty
+    }
+
+    fn none_is_well(&mut self, now: Time, route: usize) -> bool {
+        let Self { routes, upstreams, .. } = self;
+        let lanes = &routes[route].lanes;
+        !lanes.iter().any(|lane| upstreams[lane.upstream.0 as usize].breaker.ready_at(now, false) <= now)
+    }
+
+    /// Whether any lane could ever take the request.
+    pub(super) fn check_route(&mut self, now: Time, submission: &Submission) -> Result<(), Verdict> {
+        let Some(route) = self.routes.get(submission.route.0 as usize) else {
+            return Err(Verdict::NoUpstream(Class::BadRequest));
+        };
+        let mut verdict = Verdict::NoUpstream(Class::BadRequest);
+        for lane in &route.lanes {
+            let limiter = &self.limiters[lane.limiter.0 as usize];
+            let charges = limiter.charges(now, &submission.demand);
+            if let Some(class) = self.upstreams[lane.upstream.0 as usize].breaker.out_of_service(now) {
+                verdict = Verdict::NoUpstream(class);
+            } else if let Some((dimension, want, limit)) = limiter.too_large(&charges) {
+                verdict = Verdict::TooLarge { dimension, want, limit };
+            } else {
+                return Ok(());
+            }
+        }
+        Err(verdict)
+    }
+
+    fn send(&mut self, now: Time, key: Key, lane: Lane, charges: Charges) {
+        self.dequeue(key);
+        let request = &mut self.requests[key];
+        let submission = request.submission;
+        request.sent += 1;
+        let ordinal = request.sent;
+        if ordinal == 1 {
+            self.budget.deposit(now);
+        }
+        self.attempts_made += 1;
+        let slot = self.attempts.vacant_key();
+        let attempt = attempt_id(self.attempts_made, slot);
+        request.state = State::InFlight(slot);
+        let upstream = &mut self.upstreams[lane.upstream.0 as usize];
+        upstream.in_flight += 1;
+        let probe = upstream.breaker.pass(now);
+        let limiter = &mut self.limiters[lane.limiter.0 as usize];
+        let rates = limiter.rates(now);
+        let reservation = limiter.admit(now, submission.priority, charges, attempt);
+        self.attempts.insert(Attempt { id: attempt, request: key, lane, reservation, probe, produced: 0 });
+        let seconds = charges.iter().zip(rates).map(|(cost, rate)| *cost as f64 / rate).fold(0.0, f64::max);
+        let weight = self.weights.get(&submission.tenant).copied().unwrap_or(1);
+        let class = self.routes[submission.route.0 as usize].queue.class_mut(submission.priority);
+        class.serve(submission.tenant, seconds, weight);
+        let request = submission.request;
+        self.actions.push_back(Action::Send { request, attempt, upstream: lane.upstream, ordinal });
+    }
+}
+
+/// Stands for "must wait" beside the verdicts that end a request.
+const WAITS: Verdict = Verdict::TooLate { wait: None };
+
+/// What the others leave.
+struct Room {
+    /// Kept free for those who go first.
+    hold: Charges,
+    /// Saved up for a head that needs much.
+    gather: Charges,
+}
+
+/// What became of a request that asked to go.
+enum Placed {
+    Sent,
+    Over,
+    Not(Ready),
+}
+
+/// Where a request may go.
+enum Choice {
+    Lane(Lane, Charges),
+    Wait(Ready),
+    Never(Verdict),
+}
+
+fn add(one: &Charges, other: &Charges) -> Charges {
+    std::array::from_fn(|index| one[index].saturating_add(other[index]))
+}

@@ -1,0 +1,218 @@
+//! What happened: requests come, answers come, callers leave, time passes.
+
+use std::time::Duration;
+
+use super::records::{Attempt, Request, State, attempt_key};
+use super::{Action, AttemptId, Engine, Event, Priority, RequestId, Submission, Verdict};
+use crate::limiter::Outcome;
+use crate::queue::{Entry, Key};
+use crate::quota::Usage;
+use crate::time::Time;
+
+impl Engine {
+    /// Tells what happened. Events that name something the engine no longer knows are ignored.
+    pub fn handle_event(&mut self, now: Time, event: Event) {
+        match event {
+            Event::Submitted(submission) => self.submit(now, submission),
+            Event::Head { attempt, limits } => self.handle_head(now, attempt, &limits),
+            Event::Produced { attempt, output_tokens } => {
+                if let Some(attempt) = self.attempt_mut(attempt) {
+                    attempt.produced = attempt.produced.max(output_tokens);
+                }
+            }
+            Event::Succeeded { attempt, usage } => self.handle_success(now, attempt, usage),
+            Event::Failed { attempt, failure, limits, committed } => {
+                self.handle_failure(now, attempt, &failure, &limits, committed);
+            }
+            Event::Canceled { request } => self.cancel(now, request),
+        }
+    }
+
+    /// Tells that time has passed (the instant [`Engine::poll_timeout`] named has come).
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(&(at, key)) = self.parked.first().filter(|(at, _)| *at <= now) {
+            self.parked.remove(&(at, key));
+            self.enqueue(key);
+        }
+        while let Some(&(at, key)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(at, key));
+            if !matches!(self.requests[key].state, State::InFlight(_)) {
+                self.finish(key, Verdict::TooLate { wait: None });
+            }
+        }
+    }
+
+    fn submit(&mut self, now: Time, submission: Submission) {
+        let request = submission.request;
+        if self.by_id.contains_key(&request) {
+            return; // The name is taken: the one who has it keeps it.
+        }
+        if let Err(verdict) = self.check(now, &submission) {
+            self.actions.push_back(Action::Finish { request, verdict });
+            return;
+        }
+        self.arrivals += 1;
+        let urgency = if submission.priority == Priority::Interactive { submission.deadline } else { None };
+        let entry = Entry {
+            urgency: urgency.unwrap_or(Time::NEVER),
+            arrival: self.arrivals,
+            key: self.requests.vacant_key(),
+        };
+        let key = self.requests.insert(Request {
+            submission,
+            entry,
+            submitted: now,
+            state: State::Waiting,
+            sent: 0,
+            spent: 0,
+            failures: 0,
+            repeated: false,
+            avoid: None,
+        });
+        self.by_id.insert(request, key);
+        if let Some(deadline) = submission.deadline {
+            self.deadlines.insert((deadline, key));
+        }
+        match submission.not_before.filter(|at| now < *at) {
+            Some(at) => self.park(key, at),
+            None => self.enqueue(key),
+        }
+    }
+
+    /// Whether a request may wait at all.
+    fn check(&mut self, now: Time, submission: &Submission) -> Result<(), Verdict> {
+        if self.config.queue_limit <= self.waiting {
+            return Err(Verdict::QueueFull);
+        }
+        self.check_route(now, submission)?;
+        let Some(deadline) = submission.deadline else { return Ok(()) };
+        let wait = self.expected_wait(now, submission);
+        if deadline < now + wait { Err(Verdict::TooLate { wait: Some(wait) }) } else { Ok(()) }
+    }
+
+    /// Puts a request into its route's queue.
+    pub(super) fn enqueue(&mut self, key: Key) {
+        let request = &mut self.requests[key];
+        request.state = State::Waiting;
+        self.waiting += 1;
+        let Submission { route, priority, tenant, demand, .. } = request.submission;
+        let class = self.routes[route.0 as usize].queue.class_mut(priority);
+        class.push(tenant, request.entry, &demand);
+        // A newcomer at the end of a long queue changes nothing for those before it.
+        if class.len() <= crate::tuning::LOOK_AHEAD || class.head() == Some(key) {
+            class.blocked_until = Time::ZERO;
+        }
+    }
+
+    /// Puts a request aside until `at`.
+    pub(super) fn park(&mut self, key: Key, at: Time) {
+        self.requests[key].state = State::Parked(at);
+        self.parked.insert((at, key));
+    }
+
+    /// Takes a waiting request out of its queue.
+    pub(super) fn dequeue(&mut self, key: Key) {
+        let request = &self.requests[key];
+        let Submission { route, priority, tenant, demand, .. } = request.submission;
+        self.routes[route.0 as usize].queue.class_mut(priority).remove(tenant, request.entry, &demand);
+        self.waiting -= 1;
+    }
+
+    fn handle_head(&mut self, now: Time, attempt: AttemptId, limits: &[crate::feedback::LimitSeen]) {
+        let Some(record) = self.attempts.get(attempt_key(attempt)).filter(|record| record.id == attempt)
+        else {
+            return;
+        };
+        let limiter = &mut self.limiters[record.lane.limiter.0 as usize];
+        limiter.handle_accepted(now, attempt, &record.reservation);
+        if !limits.is_empty() {
+            limiter.handle_reports(now, &record.reservation, limits);
+            self.unblock();
+        }
+    }
+
+    fn handle_success(&mut self, now: Time, attempt: AttemptId, usage: Option<Usage>) {
+        let Some(record) = self.take_attempt(attempt) else { return };
+        let limiter = &mut self.limiters[record.lane.limiter.0 as usize];
+        limiter.handle_accepted(now, attempt, &record.reservation);
+        let produced = record.produced;
+        limiter.settle(now, &record.reservation, usage.map_or(Outcome::Unknown { produced }, Outcome::Used));
+        limiter.slots.handle_success();
+        self.upstreams[record.lane.upstream.0 as usize].breaker.handle_success(now);
+        self.forget(record.request);
+        self.unblock();
+    }
+
+    fn cancel(&mut self, now: Time, request: RequestId) {
+        let Some(&key) = self.by_id.get(&request) else { return };
+        if let State::InFlight(attempt) = self.requests[key].state {
+            let record = self.attempts.remove(attempt);
+            self.upstreams[record.lane.upstream.0 as usize].in_flight -= 1;
+            let limiter = &mut self.limiters[record.lane.limiter.0 as usize];
+            limiter.settle(now, &record.reservation, Outcome::Unknown { produced: record.produced });
+            self.actions.push_back(Action::Abort { attempt: record.id });
+            self.unblock();
+        }
+        self.remove_waiting(key);
+        self.forget(key);
+    }
+
+    /// Ends a request without success.
+    pub(super) fn finish(&mut self, key: Key, verdict: Verdict) {
+        let request = self.requests[key].submission.request;
+        self.remove_waiting(key);
+        self.forget(key);
+        self.actions.push_back(Action::Finish { request, verdict });
+    }
+
+    fn remove_waiting(&mut self, key: Key) {
+        match self.requests[key].state {
+            State::Waiting => self.dequeue(key),
+            State::Parked(at) => {
+                self.parked.remove(&(at, key));
+            }
+            State::InFlight(_) => {}
+        }
+    }
+
+    fn forget(&mut self, key: Key) {
+        let request = self.requests.remove(key);
+        self.by_id.remove(&request.submission.request);
+        if let Some(deadline) = request.submission.deadline {
+            self.deadlines.remove(&(deadline, key));
+        }
+    }
+
+    fn attempt_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
+        self.attempts.get_mut(attempt_key(id)).filter(|attempt| attempt.id == id)
+    }
+
+    /// Takes an attempt that has ended from the books, but for its reservation, which the caller settles.
+    pub(super) fn take_attempt(&mut self, id: AttemptId) -> Option<Attempt> {
+        self.attempt_mut(id)?;
+        let record = self.attempts.remove(attempt_key(id));
+        self.upstreams[record.lane.upstream.0 as usize].in_flight -= 1;
+        Some(record)
+    }
+
+    /// How long a request would wait for its start, by what waits before it and how fast that is served.
+    fn expected_wait(&mut self, now: Time, submission: &Submission) -> Duration {
+        let route = &self.routes[submission.route.0 as usize];
+        let ahead = [Priority::Interactive, Priority::Normal, Priority::Batch]
+            .into_iter()
+            .filter(|&class| class <= submission.priority)
+            .map(|class| route.queue.class(class));
+        let (requests, input) = ahead
+            .fold((0.0, 0.0), |sum, class| (sum.0 + class.len() as f64, sum.1 + class.input_tokens() as f64));
+        let Some(tier) = route.lanes.first().map(|lane| lane.tier) else { return Duration::MAX };
+        let mut rates = [0.0; 4];
+        for lane in route.lanes.iter().filter(|lane| lane.tier == tier) {
+            let limiter = &self.limiters[lane.limiter.0 as usize];
+            for (sum, rate) in rates.iter_mut().zip(limiter.rates(now)) {
+                *sum += rate;
+            }
+        }
+        let seconds = (requests / rates[0]).max(input / rates[1]).max(input / rates[3]);
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+}

@@ -1,0 +1,202 @@
+//! The exact guard: a sliding window over our own charges.
+//!
+//! Who keeps every window of length W within a limit keeps a fixed window of any phase and a refilling bucket too, so
+//! this one ledger stands for all the algorithms providers use. It is a ring of bins; a bin counts until its youngest
+//! charge has left the window.
+
+use std::time::Duration;
+
+use crate::time::Time;
+use crate::tuning::{LEDGER_BINS, LEDGER_GUARD};
+
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    bin_nanos: u64,
+    bins: Vec<Bin>,
+    newest: u64, // Index, since the origin of time, of the youngest bin.
+    sum: i64,
+    total: u64, // Everything ever charged; never corrected.
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bin {
+    amount: i64,
+    total_before: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new(window: Duration) -> Self {
+        let window_nanos = (window.as_nanos() as u64).max(LEDGER_BINS);
+        let bin_nanos = window_nanos / LEDGER_BINS;
+        // Short windows cannot afford the whole guard: a tenth of them is plenty.
+        let guard = (LEDGER_GUARD.as_nanos() as u64).min(window_nanos / 10);
+        let bins = (window_nanos + guard).div_ceil(bin_nanos) + 1;
+        Self { bin_nanos, bins: vec![Bin::default(); bins as usize], newest: 0, sum: 0, total: 0 }
+    }
+
+    /// Charges in the window that ends at `now`.
+    pub(crate) fn sum(&mut self, now: Time) -> u64 {
+        self.advance(now);
+        self.sum.max(0) as u64
+    }
+
+    /// The same without advancing: for a look from outside.
+    pub(crate) fn peek_sum(&self, now: Time) -> u64 {
+        let current = now.as_nanos() / self.bin_nanos;
+        let expired = current.saturating_sub(self.newest).min(self.bins.len() as u64);
+        let gone: i64 = (1..=expired).map(|step| self.bins[self.slot(self.newest + step)].amount).sum();
+        (self.sum - gone).max(0) as u64
+    }
+
+    /// Charges `amount` now.
+    pub(crate) fn charge(&mut self, now: Time, amount: u64) {
+        self.advance(now);
+        let slot = self.slot(self.newest);
+        self.bins[slot].amount += amount as i64;
+        self.sum += amount as i64;
+        self.total += amount;
+    }
+
+    /// Corrects what was charged at `at`, unless that has left the window.
+    pub(crate) fn adjust(&mut self, at: Time, delta: i64) {
+        let index = (at.as_nanos() / self.bin_nanos).min(self.newest);
+        if index + (self.bins.len() as u64) <= self.newest {
+            return;
+        }
+        let slot = self.slot(index);
+        self.bins[slot].amount += delta;
+        self.sum += delta;
+    }
+
+    /// Charges `amount` evenly over the time from `from` to `to` (both past).
+    pub(crate) fn spread(&mut self, from: Time, to: Time, amount: u64) {
+        const PIECES: u64 = 32;
+        let span = to.since(from);
+        let pieces = (span.as_nanos() as u64 / self.bin_nanos).clamp(1, PIECES);
+        self.advance(to);
+        for piece in 0..pieces {
+            let share = amount * (piece + 1) / pieces - amount * piece / pieces;
+            let at = from + span.mul_f64((piece as f64 + 0.5) / pieces as f64);
+            self.adjust(at, share as i64);
+        }
+        self.total += amount;
+    }
+
+    /// Everything ever charged.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// What had been charged in all by `at`, never more (to the bin's start).
+    pub(crate) fn total_at(&self, at: Time) -> u64 {
+        let index = at.as_nanos() / self.bin_nanos;
+        if index > self.newest {
+            return self.total;
+        }
+        let oldest = self.newest.saturating_sub(self.bins.len() as u64 - 1);
+        self.bins[self.slot(index.max(oldest))].total_before
+    }
+
+    /// What had been charged in all by the end of the bin that holds `at`.
+    pub(crate) fn total_after(&self, at: Time) -> u64 {
+        self.total_at(at + Duration::from_nanos(self.bin_nanos))
+    }
+
+    /// When the sum will have fallen to `target`, if nothing else is charged.
+    pub(crate) fn falls_to(&mut self, now: Time, target: u64) -> Time {
+        self.advance(now);
+        let mut sum = self.sum;
+        let count = self.bins.len() as u64;
+        let oldest = self.newest.saturating_sub(count - 1);
+        for index in oldest..=self.newest {
+            if sum <= target as i64 {
+                return Time::from_nanos(index.saturating_add(count - 1).saturating_mul(self.bin_nanos))
+                    .max(now);
+            }
+            sum -= self.bins[self.slot(index)].amount;
+        }
+        Time::from_nanos((self.newest + count).saturating_mul(self.bin_nanos))
+    }
+
+    fn slot(&self, index: u64) -> usize {
+        (index % self.bins.len() as u64) as usize
+    }
+
+    fn advance(&mut self, now: Time) {
+        let current = now.as_nanos() / self.bin_nanos;
+        if current <= self.newest {
+            return;
+        }
+        let steps = (current - self.newest).min(self.bins.len() as u64);
+        for index in current - steps + 1..=current {
+            let slot = self.slot(index);
+            self.sum -= self.bins[slot].amount;
+            self.bins[slot] = Bin { amount: 0, total_before: self.total };
+        }
+        self.newest = current;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn forgets_a_charge_after_its_window_and_guard() {
+        let mut ledger = Ledger::new(MINUTE);
+        ledger.charge(at(1_000), 7);
+        assert_eq!(ledger.sum(at(61_000)), 7);
+        assert_eq!(ledger.sum(at(61_100)), 7);
+        assert_eq!(ledger.sum(at(61_200)), 0);
+    }
+
+    #[test]
+    fn tells_when_room_comes() {
+        let mut ledger = Ledger::new(MINUTE);
+        ledger.charge(at(0), 5);
+        ledger.charge(at(10_000), 5);
+        let when = ledger.falls_to(at(20_000), 5);
+        assert!(ledger.sum(when) <= 5, "{when}");
+        assert!(ledger.sum(when) == 5 && when < at(60_400), "{when}");
+    }
+
+    #[test]
+    fn spreads_what_was_produced_over_time() {
+        let mut ledger = Ledger::new(MINUTE);
+        ledger.spread(at(0), at(30_000), 1_000);
+        assert_eq!(ledger.sum(at(30_000)), 1_000);
+        let half = ledger.sum(at(75_100));
+        assert!((450..=550).contains(&half), "{half}");
+    }
+
+    proptest! {
+        /// The ring agrees with a log of every charge: never below it, above it only by what the guard and a bin keep.
+        #[test]
+        fn agrees_with_a_naive_log(steps in prop::collection::vec((0u64..5_000, 0u64..100), 1..300)) {
+            let mut ledger = Ledger::new(MINUTE);
+            let mut log: VecDeque<(u64, u64)> = VecDeque::new();
+            let mut now = 0;
+            for (pause, amount) in steps {
+                now += pause;
+                ledger.charge(at(now), amount);
+                log.push_back((now, amount));
+                let window = |keep: u64| log.iter().filter(|(t, _)| t + keep > now).map(|(_, a)| a).sum::<u64>();
+                let sum = ledger.sum(at(now));
+                prop_assert_eq!(ledger.peek_sum(at(now)), sum);
+                prop_assert!(window(60_000) <= sum && sum <= window(60_300));
+                let room = ledger.falls_to(at(now), sum / 2);
+                prop_assert!(ledger.peek_sum(room) <= sum / 2);
+            }
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The buckets that one request must pass: charged together, all or nothing.
+//!
+//! One limiter stands for the quotas of one account and one set of models, whichever key or upstream is used.
+
+mod answer;
+
+use std::time::Duration;
+
+use crate::bucket::{Ask, Bucket};
+use crate::engine::{AttemptId, Bind, Learned, LimitSource, LimiterSpec, Priority};
+use crate::gate::Gate;
+use crate::in_flight::InFlight;
+use crate::production::Production;
+use crate::quota::{Demand, Dimension, Metering, OutputRule, Quota};
+use crate::time::Time;
+use crate::tuning::{
+    INTERACTIVE_ACTIVE, INTERACTIVE_HOLD, OUTPUT_MARGIN, PROVEN_FLOOR, PROVEN_PACE, PROVEN_PACE_SHARED,
+    PROVEN_SHARE, PROVEN_SPOILED, RAMP_GROWTH,
+};
+
+pub(crate) use answer::Outcome;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a request costs, by dimension.
+pub(crate) type Charges = [u64; 4];
+
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    metering: Metering,
+    buckets: Vec<Bucket>,
+    production: Production,
+    pub(crate) slots: InFlight,
+    gate: Gate,
+    closed_at: Option<Time>, // When the last round of refusals began.
+    ramp_began: Option<Time>,
+    interactive_at: Option<Time>,
+    interactive_cost: [f64; 4], // Of a typical interactive request.
+    bursting: bool, // The pace was raised on proof, and may be raised again as soon as anything is left.
+    burst_spoiled: Option<Time>,
+    unconfirmed: Option<(Dimension, Duration, u32)>, // A window that reports name, and how often in a row.
+    binds: Option<Bind>,
+    self_hosted: bool,
+    told: bool, // Some limit was named, by the user or by a response.
+}
+
+/// Headroom held for an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reservation {
+    pub(crate) sent_at: Time,
+    pub(crate) charges: Charges,
+}
+
+/// A request that asks to be admitted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Applicant<'a> {
+    pub(crate) priority: Priority,
+    /// What must stay free for those who go first.
+    pub(crate) hold: &'a Charges,
+    /// Room is being gathered for a large request: what is saved up for it must not be lost.
+    pub(crate) gather: &'a Charges,
+}
+
+/// When a request may go, and what holds it back until then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) at: Time,
+    pub(crate) bind: Bind,
+}
+
+impl Limiter {
+    pub(crate) fn new(now: Time, spec: &LimiterSpec) -> Self {
+        // Every dimension is metered from the start, so that a limit which is told later finds its ledger filled.
+        let buckets = Dimension::ALL.iter().map(|&dimension| Bucket::new(dimension, MINUTE)).collect();
+        let mut limiter = Self {
+            metering: spec.metering,
+            buckets,
+            production: Production::new(),
+            slots: InFlight::new(spec.in_flight, spec.self_hosted),
+            gate: Gate::OPEN,
+            closed_at: None,
+            ramp_began: None,
+            interactive_at: None,
+            interactive_cost: [0.0; 4],
+            bursting: false,
+            burst_spoiled: None,
+            unconfirmed: None,
+            binds: None,
+            self_hosted: spec.self_hosted,
+            told: spec.self_hosted || !spec.ceilings.is_empty(),
+        };
+        limiter.set_ceilings(&spec.ceilings);
+        for learned in &spec.learned {
+            let bucket = limiter.bucket(learned.quota.dimension, learned.quota.window);
+            match learned.source {
+                LimitSource::Typed => {} // Typed again, or no longer wanted.
+                LimitSource::Reported => bucket.recall(learned.quota.limit),
+                LimitSource::Learned => bucket.remember(now, learned.quota.limit),
+            }
+        }
+        if !limiter.told && spec.learned.is_empty() {
+            limiter.bucket(Dimension::Requests, MINUTE).rise(now);
+        }
+        limiter
+    }
+
+    pub(crate) fn set_ceilings(&mut self, ceilings: &[Quota]) {
+        self.told |= !ceilings.is_empty();
+        for quota in ceilings {
+            self.bucket(quota.dimension, quota.window);
+        }
+        for bucket in &mut self.buckets {
+            let same = |quota: &&Quota| quota.dimension == bucket.dimension && quota.window == bucket.window;
+            bucket.set_ceiling(ceilings.iter().find(same).map(|quota| quota.limit));
+        }
+    }
+
+    /// The bucket of a dimension and window, made when it is new.
+    fn bucket(&mut self, dimension: Dimension, window: Duration) -> &mut Bucket {
+        let known = self.buckets.iter().position(|b| b.dimension == dimension && b.window == window);
+        let index = known.unwrap_or_else(|| {
+            self.buckets.push(Bucket::new(dimension, window));
+            self.buckets.len() - 1
+        });
+        &mut self.buckets[index]
+    }
+
+    /// What a request will be charged, as far as can be known before it is sent.
+    pub(crate) fn charges(&self, now: Time, demand: &Demand) -> Charges {
+        let output = match self.metering.output {
+            OutputRule::NotCounted => 0,
+            OutputRule::Produced => self.production.expected(now, demand.max_output_tokens),
+            OutputRule::UpFront | OutputRule::Reserved => {
+                demand.max_output_tokens.unwrap_or_else(|| self.production.expected(now, None))
+            }
+        };
+        [1, demand.input_tokens, output, demand.input_tokens.saturating_add(output)]
+    }
+
+    /// The limit this request exceeds all by itself, so that it could never go.
+    pub(crate) fn too_large(&self, charges: &Charges) -> Option<(Dimension, u64, u64)> {
+        self.buckets.iter().find_map(|bucket| {
+            let want = charges[bucket.dimension as usize];
+            let known = !self.charged_as_produced(bucket.dimension) && bucket.told() < want;
+            known.then_some((bucket.dimension, want, bucket.told()))
+        })
+    }
+
+    /// When the request may go; now or earlier means now, and [`Limiter::admit`] will hold the headroom.
+    pub(crate) fn ready_at(&mut self, now: Time, applicant: &Applicant, charges: &Charges) -> Ready {
+        let ready = self.find_ready(now, applicant, charges);
+        self.binds = (now < ready.at).then_some(ready.bind).or(self.binds);
+        ready
+    }
+
+    fn find_ready(&mut self, now: Time, applicant: &Applicant, charges: &Charges) -> Ready {
+        let gate = self.gate.ready_at(now);
+        if now < gate {
+            return Ready { at: gate, bind: Bind::Gate };
+        }
+        if !self.slots.has_room() {
+            return Ready { at: Time::NEVER, bind: Bind::InFlight };
+        }
+        let interactive = applicant.priority == Priority::Interactive;
+        let pace = self.pace(now);
+        if let Some(ready) = self.output_slots_ready(now, interactive, pace) {
+            return ready;
+        }
+        let underway = self.production.underway(now);
+        let committed = self.committed(now);
+        let cautious = self.is_cautious(now);
+        let leaves = if interactive { [0.0; 4] } else { self.interactive_hold(now) };
+        let mut latest = Ready { at: Time::ZERO, bind: Bind::Learning };
+        for index in 0..self.buckets.len() {
+            let dimension = self.buckets[index].dimension;
+            let produced = self.charged_as_produced(dimension);
+            let ask = Ask {
+                cost: charges[dimension as usize],
+                hold: applicant.hold[dimension as usize],
+                leave: leaves[dimension as usize] as u64,
+                underway: if produced { underway } else { 0 },
+                committed: if produced { committed } else { 0 },
+                cautious,
+                interactive,
+                pace,
+                gather: applicant.gather[dimension as usize],
+            };
+            let bucket = &mut self.buckets[index];
+            let at = bucket.ready_at(now, &ask);
+            if latest.at < at {
+                let learning = bucket.is_learning();
+                let bind = if learning { Bind::Learning } else { Bind::Quota(dimension, bucket.window) };
+                latest = Ready { at, bind };
+            }
+        }
+        latest
+    }
+
+    /// Output that is charged as it is produced is limited by how many produce at once.
+    fn output_slots_ready(&self, now: Time, interactive: bool, pace: f64) -> Option<Ready> {
+        if self.metering.output != OutputRule::Produced {
+            return None;
+        }
+        let bucket = &self.buckets[Dimension::OutputTokens as usize];
+        if !bucket.is_limited() {
+            return None;
+        }
+        let slots =
+            (bucket.rate(now) * pace * (1.0 - OUTPUT_MARGIN) / self.production.speed()).ceil().max(1.0);
+        let slots = if interactive { slots * 1.2 + 2.0 } else { slots };
+        let full = slots <= f64::from(self.production.in_flight());
+        full.then_some(Ready { at: Time::NEVER, bind: Bind::Quota(Dimension::OutputTokens, bucket.window) })
+    }
+
+    /// The pace as a multiple of the steady rate: raised on proof only, lowered after the provider asked for it.
+    fn pace(&mut self, now: Time) -> f64 {
+        let shared = self.interactive_at.is_some_and(|at| now.since(at) < INTERACTIVE_ACTIVE);
+        // Alone, a burst that has begun goes on almost to the end; beside others, half is always left to them.
+        let allowed = self.told && !self.is_cautious(now);
+        let half_left = allowed && self.all_have_proven(now, PROVEN_SHARE);
+        self.bursting = allowed && !shared && (self.bursting || half_left);
+        let faster = match (self.bursting, shared) {
+            (true, _) if self.all_have_proven(now, PROVEN_FLOOR) => PROVEN_PACE,
+            (false, true) if half_left => PROVEN_PACE_SHARED,
+            _ => 1.0,
+        };
+        faster * self.ramp_factor(now)
+    }
+
+    fn all_have_proven(&self, now: Time, share: f64) -> bool {
+        let mut limited = self.buckets.iter().filter(|bucket| bucket.is_limited()).peekable();
+        limited.peek().is_some()
+            && limited.all(|bucket| {
+                let committed =
+                    if self.charged_as_produced(bucket.dimension) { self.committed(now) } else { 0 };
+                bucket.has_proven(now, share, committed)
+            })
+    }
+
+    /// Output tokens that those in flight will have produced in the end.
+    fn committed(&self, now: Time) -> u64 {
+        u64::from(self.production.in_flight()) * self.production.expected(now, None)
+    }
+
+    /// Whether a refusal or an outage was not long ago.
+    fn is_cautious(&self, now: Time) -> bool {
+        self.burst_spoiled.is_some_and(|at| now.since(at) < PROVEN_SPOILED)
+    }
+
+    /// Room that others leave for interactive requests, while there are any.
+    fn interactive_hold(&self, now: Time) -> [f64; 4] {
+        let active = self.interactive_at.is_some_and(|at| now.since(at) < INTERACTIVE_ACTIVE);
+        if active { self.interactive_cost.map(|cost| cost * INTERACTIVE_HOLD) } else { [0.0; 4] }
+    }
+
+    /// A refusal or an outage: from now on nothing faster than the steady pace, for some time.
+    pub(crate) fn spoil_burst(&mut self, now: Time) {
+        self.burst_spoiled = Some(now);
+    }
+
+    fn ramp_factor(&self, now: Time) -> f64 {
+        let Some(began) = self.ramp_began else { return 1.0 };
+        let grown = 1.5f64.powf(now.since(began).as_secs_f64() / RAMP_GROWTH.as_secs_f64());
+        (0.5 * grown).min(1.0)
+    }
+
+    /// Charges an admitted request to every bucket.
+    pub(crate) fn admit(
+        &mut self,
+        now: Time,
+        priority: Priority,
+        charges: Charges,
+        attempt: AttemptId,
+    ) -> Reservation {
+        if priority == Priority::Interactive {
+            self.interactive_at = Some(now);
+            for (mean, cost) in self.interactive_cost.iter_mut().zip(charges) {
+                *mean += (cost as f64 - *mean) / 20.0;
+            }
+        }
+        self.gate.pass(now, attempt);
+        self.slots.start();
+        self.production.start(now);
+        for index in 0..self.buckets.len() {
+            let on_ledger = !self.charged_as_produced(self.buckets[index].dimension);
+            let bucket = &mut self.buckets[index];
+            let cost = charges[bucket.dimension as usize];
+            bucket.charge(now, cost, on_ledger);
+            if on_ledger && bucket.is_estimated() {
+                bucket.note_estimate(cost);
+            }
+        }
+        Reservation { sent_at: now, charges }
+    }
+
+    pub(crate) fn is_self_hosted(&self) -> bool {
+        self.self_hosted
+    }
+
+    fn charged_as_produced(&self, dimension: Dimension) -> bool {
+        dimension == Dimension::OutputTokens && self.metering.output == OutputRule::Produced
+    }
+
+    /// Share of the tightest bucket that is free: lanes with more go first.
+    pub(crate) fn headroom(&mut self, now: Time) -> f64 {
+        let fullness = self.buckets.iter_mut().filter(|b| b.is_limited()).map(|b| b.fullness(now));
+        1.0 - fullness.fold(0.0, f64::max)
+    }
+
+    /// How fast the limiter serves each dimension, in units per second; infinite where nothing limits.
+    pub(crate) fn rates(&self, now: Time) -> [f64; 4] {
+        let mut rates = [f64::INFINITY; 4];
+        for bucket in self.buckets.iter().filter(|bucket| bucket.is_limited()) {
+            let rate = &mut rates[bucket.dimension as usize];
+            *rate = rate.min(bucket.rate(now));
+        }
+        rates
+    }
+
+    pub(crate) fn view(&self, now: Time, id: crate::engine::LimiterId) -> crate::engine::LimiterView {
+        crate::engine::LimiterView {
+            id,
+            buckets: self.buckets.iter().filter_map(|bucket| bucket.view(now)).collect(),
+            in_flight: (self.slots.current(), self.slots.limit()),
+            closed_for: self.gate.closed_for(now),
+            binds: self.binds,
+        }
+    }
+
+    pub(crate) fn learned(&self, now: Time) -> Vec<Learned> {
+        let known = self.buckets.iter().filter(|bucket| !bucket.is_learning());
+        known
+            .filter_map(|bucket| bucket.view(now))
+            .filter(|view| view.source != LimitSource::Typed)
+            .map(|view| Learned { quota: view.quota, source: view.source, age: Duration::ZERO })
+            .collect()
+    }
+}

@@ -1,0 +1,195 @@
+//! A limit learned from refusals: what the provider accepted is what it allows.
+//!
+//! Rises step by step while nothing is known; the first refusal ends that. Then it holds what was accepted, and probes
+//! upward, slowly and after ever longer holds, so that every learned restriction expires.
+
+use std::time::Duration;
+
+use crate::time::Time;
+use crate::tuning::{
+    SETPOINT_BACKSTEP, SETPOINT_GROWTH, SETPOINT_GROWTH_DOUBLES, SETPOINT_HOLD, SETPOINT_HOLD_CAP,
+    SETPOINT_PROBE_BACKSTEP, SETPOINT_RESTART, START_BACKSTEP, START_FACTOR, START_RATE, START_REACTION,
+    START_STEP,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct SetPoint {
+    window: Duration,
+    per_window: f64,
+    phase: Phase,
+    last_refusal: Option<Mark>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Rising { step_began: Time, charged_then: u64 },
+    Holding { since: Time, hold: Duration },
+}
+
+/// A refusal, and what the ledger knew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) at: Time,
+    /// The volume of the last window.
+    pub(crate) accepted: u64,
+    /// Everything ever charged.
+    pub(crate) charged: u64,
+    /// How long ago the first charge was.
+    pub(crate) age: Duration,
+    /// The share that is left at least.
+    pub(crate) least: f64,
+}
+
+impl Refusal {
+    /// Lowers a limit to what was measured, but never by too much at once.
+    fn lower(&self, limit: f64, measured: f64) -> f64 {
+        measured.clamp(limit * self.least, limit) * SETPOINT_BACKSTEP
+    }
+
+    /// The volume of a window, judged by a shorter time if no whole window has passed.
+    fn volume(&self, window: Duration) -> f64 {
+        if self.age < window / 6 {
+            return f64::INFINITY; // Too short a time to judge by.
+        }
+        self.accepted as f64 * window.as_secs_f64() / self.age.min(window).as_secs_f64()
+    }
+}
+
+/// Where the ledger stood when the provider last said no.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at: Time,
+    charged: u64,
+}
+
+impl SetPoint {
+    /// Nothing is known: start slowly and rise.
+    pub(crate) fn rising(now: Time, window: Duration) -> Self {
+        let phase = Phase::Rising { step_began: now, charged_then: 0 };
+        Self { window, per_window: START_RATE * window.as_secs_f64(), phase, last_refusal: None }
+    }
+
+    /// An earlier session learned `limit`; begin a little below, and probe.
+    pub(crate) fn remembered(now: Time, window: Duration, limit: u64) -> Self {
+        let phase = Phase::Holding { since: now, hold: SETPOINT_HOLD };
+        Self { window, per_window: limit as f64 * SETPOINT_RESTART, phase, last_refusal: None }
+    }
+
+    /// A believed limit was refused: start from what was accepted.
+    pub(crate) fn refused(window: Duration, believed: u64, refusal: Refusal) -> Self {
+        let phase = Phase::Holding { since: refusal.at, hold: SETPOINT_HOLD };
+        let per_window = refusal.lower(believed as f64, refusal.volume(window));
+        let last_refusal = Some(Mark { at: refusal.at, charged: refusal.charged });
+        Self { window, per_window, phase, last_refusal }
+    }
+
+    pub(crate) fn is_rising(&self) -> bool {
+        matches!(self.phase, Phase::Rising { .. })
+    }
+
+    /// The limit to keep now, per window.
+    pub(crate) fn value(&self, now: Time) -> f64 {
+        match self.phase {
+            Phase::Rising { .. } => self.per_window.max(1.0),
+            Phase::Holding { since, hold } => {
+                let probing = now.since(since).saturating_sub(hold).as_secs_f64();
+                let faster = 1.0 + probing / SETPOINT_GROWTH_DOUBLES.as_secs_f64();
+                (self.per_window * (1.0 + SETPOINT_GROWTH * probing * faster)).max(1.0)
+            }
+        }
+    }
+
+    /// Raises a rising rate once it has been used for long enough; `charged` is the ledger's running total.
+    pub(crate) fn advance(&mut self, now: Time, charged: u64) {
+        let Phase::Rising { step_began, charged_then } = self.phase else { return };
+        let elapsed = now.since(step_began);
+        if elapsed < START_STEP {
+            return;
+        }
+        let possible = self.per_window * START_STEP.as_secs_f64() / self.window.as_secs_f64();
+        if (charged - charged_then) as f64 >= possible * 0.5 {
+            self.per_window *= START_FACTOR;
+        }
+        self.phase = Phase::Rising { step_began: now, charged_then: charged };
+    }
+
+    /// The provider refused.
+    pub(crate) fn handle_refusal(&mut self, refusal: Refusal) {
+        let accepted = refusal.accepted as f64;
+        let hold = match self.phase {
+            Phase::Rising { step_began, .. } => {
+                let stepped_back = self.per_window * START_BACKSTEP;
+                let sudden = refusal.at.since(step_began) < START_REACTION;
+                self.per_window =
+                    if sudden { stepped_back.max(accepted) } else { stepped_back.min(accepted) };
+                SETPOINT_HOLD
+            }
+            Phase::Holding { since, hold } => {
+                let volume = refusal.volume(self.window);
+                let measured = self.measured_since_last(refusal).unwrap_or(volume);
+                let probed = hold < refusal.at.since(since);
+                // What held before the probing upward is the safest guess, and the next probe comes later.
+                let value = self.value(refusal.at);
+                let before = self.per_window.max(value * SETPOINT_PROBE_BACKSTEP);
+                let measured = if probed { measured.min(before) } else { measured };
+                self.per_window = refusal.lower(value, measured);
+                if probed { (hold * 2).min(SETPOINT_HOLD_CAP) } else { hold }
+            }
+        };
+        self.phase = Phase::Holding { since: refusal.at, hold };
+        self.last_refusal = Some(Mark { at: refusal.at, charged: refusal.charged });
+    }
+
+    /// Between two refusals the provider's meter was empty twice: what it accepted between them is what it earned.
+    /// Only short spans tell that; over longer ones the meter may have been full in between, or a window was closed.
+    fn measured_since_last(&self, refusal: Refusal) -> Option<f64> {
+        let mark = self.last_refusal?;
+        let elapsed = refusal.at.since(mark.at);
+        if elapsed < self.window / 15 || elapsed > self.window / 2 {
+            return None;
+        }
+        Some((refusal.charged - mark.charged) as f64 / elapsed.as_secs_f64() * self.window.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuning::SETPOINT_LEAST;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn at(secs: u64) -> Time {
+        Time::ZERO + Duration::from_secs(secs)
+    }
+
+    fn refusal(secs: u64, accepted: u64, charged: u64) -> Refusal {
+        Refusal { at: at(secs), accepted, charged, age: MINUTE, least: SETPOINT_LEAST }
+    }
+
+    #[test]
+    fn rises_while_it_is_used() {
+        let mut point = SetPoint::rising(at(0), MINUTE);
+        let start = point.value(at(0));
+        point.advance(at(10), 60);
+        assert_eq!(point.value(at(10)), start * 1.5);
+        point.advance(at(20), 61); // Idle: nothing was learned about a higher rate.
+        assert_eq!(point.value(at(20)), start * 1.5);
+    }
+
+    #[test]
+    fn two_refusals_tell_what_the_provider_earns() {
+        let mut point = SetPoint::refused(MINUTE, 690, refusal(100, 690, 1_000));
+        point.handle_refusal(refusal(106, 690, 1_060)); // 60 in 6 s: 600 a minute.
+        assert!((point.value(at(106)) - 597.0).abs() < 1.0, "{}", point.value(at(106)));
+    }
+
+    #[test]
+    fn every_restriction_expires() {
+        let mut point = SetPoint::refused(MINUTE, 300, refusal(0, 300, 300));
+        point.handle_refusal(refusal(50, 300, 350)); // The probing upward provoked it.
+        let held = point.value(at(51));
+        assert!(point.value(at(129)) <= held + 1e-9, "held twice as long after the second refusal");
+        assert!(point.value(at(2_000)) > held * 1.9);
+    }
+}
