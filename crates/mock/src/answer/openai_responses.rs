@@ -1,0 +1,128 @@
+//! The responses API: one object in several stages, and the numbered events between them.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Frame};
+
+/// How far a response has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Begun,
+    Done,
+}
+
+/// Events before the first delta, whose numbers are taken.
+const OPENING_EVENTS: u64 = 4;
+
+/// The response object.
+pub(super) fn response(answer: &Answer, stage: Stage) -> Value {
+    let done = stage == Stage::Done;
+    let status = if done { final_status(answer) } else { "in_progress" };
+    let incomplete = if done && answer.cut { json!({"reason": "max_output_tokens"}) } else { Value::Null };
+    let output = if done { json!([item(answer, stage)]) } else { json!([]) };
+    json!({
+        "id": format!("resp_{}", answer.token),
+        "object": "response",
+        "created_at": answer.created,
+        "status": status,
+        "background": false,
+        "error": null,
+        "incomplete_details": incomplete,
+        "instructions": null,
+        "max_output_tokens": answer.asked.max_tokens,
+        "model": answer.asked.model,
+        "output": output,
+        "parallel_tool_calls": true,
+        "previous_response_id": null,
+        "reasoning": {"effort": null, "summary": null},
+        "service_tier": "default",
+        "store": true,
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "usage": if done { usage(answer) } else { Value::Null },
+        "user": null,
+        "metadata": {},
+    })
+}
+
+pub(super) fn opening(answer: &Answer) -> Vec<Frame> {
+    let begun = response(answer, Stage::Begun);
+    let events = [
+        ("response.created", json!({"response": begun})),
+        ("response.in_progress", json!({"response": begun})),
+        ("response.output_item.added", json!({"output_index": 0, "item": item(answer, Stage::Begun)})),
+        ("response.content_part.added", placed(answer, json!({"part": part("")}))),
+    ];
+    let numbered = events.into_iter().zip(0..);
+    numbered.map(|((name, fields), number)| event(name, number, fields)).collect()
+}
+
+pub(super) fn delta(answer: &Answer, nth: u64, piece: &str) -> Frame {
+    let mut fields = placed(answer, json!({"delta": piece, "logprobs": []}));
+    if answer.asked.include_obfuscation {
+        fields["obfuscation"] = Value::from(answer.padding(nth));
+    }
+    event("response.output_text.delta", OPENING_EVENTS + nth, fields)
+}
+
+pub(super) fn closing(answer: &Answer, deltas: u64) -> Vec<Frame> {
+    let text = answer.text.as_str();
+    let last = if answer.cut { "response.incomplete" } else { "response.completed" };
+    let events = [
+        ("response.output_text.done", placed(answer, json!({"text": text, "logprobs": []}))),
+        ("response.content_part.done", placed(answer, json!({"part": part(text)}))),
+        ("response.output_item.done", json!({"output_index": 0, "item": item(answer, Stage::Done)})),
+        (last, json!({"response": response(answer, Stage::Done)})),
+    ];
+    let numbered = events.into_iter().zip(OPENING_EVENTS + deltas..);
+    numbered.map(|((name, fields), number)| event(name, number, fields)).collect()
+}
+
+fn event(name: &'static str, number: u64, mut fields: Value) -> Frame {
+    fields["type"] = Value::from(name);
+    fields["sequence_number"] = Value::from(number);
+    Frame::named(name, &fields)
+}
+
+/// `fields` and the place of the text they are about.
+fn placed(answer: &Answer, mut fields: Value) -> Value {
+    fields["item_id"] = Value::from(item_id(answer));
+    fields["output_index"] = Value::from(0);
+    fields["content_index"] = Value::from(0);
+    fields
+}
+
+fn item(answer: &Answer, stage: Stage) -> Value {
+    let (status, content) = match stage {
+        Stage::Begun => ("in_progress", json!([])),
+        Stage::Done => (final_status(answer), json!([part(answer.text.as_str())])),
+    };
+    json!({"id": item_id(answer), "type": "message", "status": status, "role": "assistant", "content": content})
+}
+
+fn part(text: &str) -> Value {
+    json!({"type": "output_text", "annotations": [], "logprobs": [], "text": text})
+}
+
+fn item_id(answer: &Answer) -> String {
+    format!("msg_{}", answer.token)
+}
+
+fn final_status(answer: &Answer) -> &'static str {
+    if answer.cut { "incomplete" } else { "completed" }
+}
+
+fn usage(answer: &Answer) -> Value {
+    let (input, output) = (answer.asked.input_tokens, answer.output_tokens());
+    json!({
+        "input_tokens": input,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": output,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": input + output,
+    })
+}
