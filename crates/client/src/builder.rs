@@ -1,0 +1,125 @@
+//! Describes a client and checks the description as a whole before anything runs.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use paceline_core::engine::Config;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::client::{Client, Shared};
+use crate::directory::Directory;
+use crate::error::BuildError;
+use crate::net::{ConnectionPool, Dialer, tls_config};
+use crate::shell::{self, EVENTS_KEPT};
+use crate::upstream::{Ceilings, Pool, Timeouts, Upstream};
+use crate::watch::LearnedLimits;
+use crate::work::Estimates;
+
+/// Describes a client. See [`Client::builder`].
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    upstreams: Vec<Upstream>,
+    pools: Vec<Pool>,
+    ceilings: Vec<Ceilings>,
+    learned: Vec<LearnedLimits>,
+    roots: Vec<Vec<u8>>,
+    timeouts: Timeouts,
+    config: Config,
+    seed: Option<u64>,
+}
+
+impl Builder {
+    /// Adds a place to send to.
+    pub fn upstream(mut self, upstream: Upstream) -> Self {
+        self.upstreams.push(upstream);
+        self
+    }
+
+    /// Adds a model name that several upstreams serve.
+    pub fn pool(mut self, pool: Pool) -> Self {
+        self.pools.push(pool);
+        self
+    }
+
+    /// Adds limits that are never exceeded. Where several match a model, the first one holds.
+    pub fn ceilings(mut self, ceilings: Ceilings) -> Self {
+        self.ceilings.push(ceilings);
+        self
+    }
+
+    /// Starts from what an earlier client learned: see [`Client::learned`]. Add the time since to each age.
+    pub fn learned(mut self, learned: impl IntoIterator<Item = LearnedLimits>) -> Self {
+        self.learned.extend(learned);
+        self
+    }
+
+    /// How long each part of an exchange may take.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Attempts per request before it fails; throttled ones don't count.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.config.max_attempts = attempts;
+        self
+    }
+
+    /// Everything the engine lets its users choose, in place of what was set before.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Decides all jitter; without it each client has its own.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Trusts one more certificate authority (DER), such as a company's own.
+    pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(der.into());
+        self
+    }
+
+    /// Checks the description and starts the client on the current tokio runtime.
+    pub fn build(self) -> Result<Client, BuildError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        self.check_names()?;
+        let directory = Arc::new(Directory::new(self.upstreams, self.pools, self.ceilings)?);
+        let needs_tls = directory.places.iter().any(|place| place.origin.tls_name.is_some());
+        let tls = needs_tls.then(|| tls_config(&self.roots)).transpose();
+        let tls = tls.map_err(|error| BuildError::Tls(Arc::new(error)))?;
+        let pool = ConnectionPool::new(Dialer { tls });
+        let estimates = Estimates::default();
+        let (mailbox, mail) = mpsc::unbounded_channel();
+        let (events, _) = broadcast::channel(EVENTS_KEPT);
+        let start = shell::Start {
+            directory: directory.clone(),
+            estimates: estimates.clone(),
+            learned: self.learned,
+            config: self.config,
+            seed: self.seed.unwrap_or_else(|| fastrand::u64(..)),
+            timeouts: self.timeouts,
+            pool,
+            mailbox: mailbox.clone(),
+            events: events.clone(),
+        };
+        runtime.spawn(shell::run(start, mail));
+        let last_request = AtomicU64::new(0);
+        Ok(Client::new(Shared { mailbox, directory, estimates, events, last_request }))
+    }
+
+    fn check_names(&self) -> Result<(), BuildError> {
+        let upstreams = self.upstreams.iter().map(|upstream| &upstream.name);
+        let mut seen = HashSet::new();
+        for name in upstreams.chain(self.pools.iter().map(|pool| &pool.model)) {
+            if !seen.insert(name) {
+                return Err(BuildError::SameName { name: name.clone() });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! The handle that callers hold.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use paceline_core::engine::RequestId;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::answer::{Response, Streaming};
+use crate::builder::Builder;
+use crate::directory::Directory;
+use crate::error::SendError;
+use crate::request::Request;
+use crate::shell::{Answered, Command, Message, Opening, ReplyTo, Submit};
+use crate::watch::{ClientEvent, LearnedLimits, Snapshot};
+use crate::work::{Estimates, Work};
+
+/// Sends requests at the full speed that the limits allow. Cheap to clone; everything ends with the last clone, once no
+/// [`Streaming`] is left either.
+///
+/// See [`Client::builder`] for how to get one.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+/// What clones, streams and waiting callers share. Its end is the loop's.
+pub(crate) struct Shared {
+    pub(crate) mailbox: mpsc::UnboundedSender<Message>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) estimates: Estimates,
+    pub(crate) events: broadcast::Sender<ClientEvent>,
+    pub(crate) last_request: AtomicU64,
+}
+
+impl Shared {
+    fn tell(&self, command: Command) -> Result<(), SendError> {
+        self.mailbox.send(Message::Command(command)).map_err(|_| SendError::Closed)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The loop may have ended already, which is what this asks for.
+        let _ = self.tell(Command::Close { done: None });
+    }
+}
+
+impl Client {
+    /// Describes a client: where it can send to, within what, and how.
+    ///
+    /// ```no_run
+    /// use paceline::wire::provider::Catalog;
+    /// use paceline::{Client, Request, Upstream};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let anthropic = Catalog::embedded().provider("anthropic").ok_or("unknown provider")?;
+    /// let client = Client::builder()
+    ///     .upstream(Upstream::new("claude", anthropic.clone()).api_key("sk-ant-..."))
+    ///     .build()?;
+    ///
+    /// let body = r#"{"model":"claude-haiku-4-5","max_tokens":100,"messages":[{"role":"user","content":"Hello"}]}"#;
+    /// let response = client.send(Request::new("/v1/messages", body)).await?;
+    /// println!("{}", String::from_utf8_lossy(&response.body));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Sends a request when the limits allow it and waits for its whole answer. Dropping the future cancels the
+    /// request, wherever it is.
+    pub async fn send(&self, request: Request) -> Result<Response, SendError> {
+        let (response, mut guard) = self.submit(request, ReplyTo::Whole).await?;
+        guard.disarm();
+        Ok(response)
+    }
+
+    /// Sends a request whose body asks for a stream, and returns when the stream has begun well: an error before or in its
+    /// first event is dealt with unseen. Dropping the future or the stream cancels the request.
+    pub async fn stream(&self, request: Request) -> Result<Streaming, SendError> {
+        let (opening, guard) = self.submit(request, ReplyTo::Stream).await?;
+        let Opening { opened, trip } = opening;
+        Ok(Streaming::new(opened, trip, guard))
+    }
+
+    async fn submit<T>(
+        &self,
+        request: Request,
+        reply_to: impl FnOnce(Answered<T>) -> ReplyTo,
+    ) -> Result<(T, CancelGuard), SendError> {
+        // Reading the body happens here, in the caller's task, so that a big one does not hold up the loop.
+        let work = Work::read(request, &self.shared.directory, &self.shared.estimates)?;
+        let id = RequestId(self.shared.last_request.fetch_add(1, Ordering::Relaxed) + 1);
+        let (reply, answer) = oneshot::channel();
+        let mut guard = CancelGuard { request: id, shared: Some(self.shared.clone()) };
+        self.shared.tell(Command::Submit(Box::new(Submit { id, work, reply: reply_to(reply) })))?;
+        let answer = answer.await.unwrap_or(Err(SendError::Closed));
+        if answer.is_err() {
+            guard.disarm();
+        }
+        Ok((answer?, guard))
+    }
+
+    /// The standing of everything right now; empty once the client is closed.
+    pub async fn snapshot(&self) -> Snapshot {
+        self.ask(Command::Snapshot).await
+    }
+
+    /// What was learned about limits so far, to start from next time. See [`Builder::learned`].
+    pub async fn learned(&self) -> Vec<LearnedLimits> {
+        self.ask(Command::Learned).await
+    }
+
+    async fn ask<T: Default>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> T {
+        let (reply, answer) = oneshot::channel();
+        match self.shared.tell(command(reply)) {
+            Ok(()) => answer.await.unwrap_or_default(),
+            Err(_) => T::default(),
+        }
+    }
+
+    /// What happens from now on. A receiver that falls more than [`EVENTS_KEPT`](crate::EVENTS_KEPT) events behind misses some.
+    pub fn events(&self) -> broadcast::Receiver<ClientEvent> {
+        self.shared.events.subscribe()
+    }
+
+    /// Starts no further attempt until [`Client::resume`]; those in flight go on. Refusals wait as well.
+    pub fn pause(&self) {
+        // A closed client sends nothing anyway.
+        let _ = self.shared.tell(Command::Pause(true));
+    }
+
+    /// Goes on sending.
+    pub fn resume(&self) {
+        let _ = self.shared.tell(Command::Pause(false));
+    }
+
+    /// Ends everything: whatever waits or is in flight fails with [`SendError::Closed`]. Returns when it is over.
+    pub async fn close(self) {
+        let (done, ended) = oneshot::channel();
+        if self.shared.tell(Command::Close { done: Some(done) }).is_ok() {
+            // An error means that the loop has ended, too.
+            let _ = ended.await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// Cancels its request when dropped, unless the request is over.
+pub(crate) struct CancelGuard {
+    request: RequestId,
+    shared: Option<Arc<Shared>>,
+}
+
+impl CancelGuard {
+    /// The request is over.
+    pub(crate) fn disarm(&mut self) {
+        self.shared = None;
+    }
+}
+
+impl Drop for CancelGuard {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            // A closed client has canceled it already.
+            let _ = shared.tell(Command::Cancel(self.request));
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Where requests can go. Fixed when the client is built, and shared by callers and the loop.
+
+mod mask;
+mod place;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use paceline_core::engine::LimiterSpec;
+use paceline_wire::Dialect;
+use paceline_wire::provider::Pattern;
+
+pub(crate) use self::place::Place;
+use crate::error::BuildError;
+use crate::upstream::{Ceilings, Pool, Upstream};
+
+/// Whom a request that names nobody is for.
+const DIALECTS: [Dialect; 2] = [Dialect::OpenAi, Dialect::Anthropic];
+
+/// The upstreams, and every set of them that a request can be for.
+pub(crate) struct Directory {
+    pub(crate) places: Vec<Place>,
+    targets: Vec<Vec<Way>>,
+    names: HashMap<String, Target>,
+    by_dialect: Vec<(Dialect, Target)>,
+    ceilings: Vec<(Ceilings, Vec<Pattern>)>,
+}
+
+/// A set of upstreams that can serve the same requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Target(usize);
+
+/// One upstream of a target.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    /// Index into [`Directory::places`].
+    pub(crate) place: usize,
+    pub(crate) send_as: Option<Arc<str>>,
+    pub(crate) tier: u8,
+    pub(crate) weight: u32,
+}
+
+impl Way {
+    fn to(place: usize) -> Self {
+        Way { place, send_as: None, tier: 0, weight: 1 }
+    }
+}
+
+impl Directory {
+    pub(crate) fn new(
+        upstreams: Vec<Upstream>,
+        pools: Vec<Pool>,
+        ceilings: Vec<Ceilings>,
+    ) -> Result<Self, BuildError> {
+        if upstreams.is_empty() {
+            return Err(BuildError::NoUpstream);
+        }
+        let accounts = accounts(&upstreams);
+        let mut places = upstreams.into_iter().map(Place::new).collect::<Result<Vec<_>, _>>()?;
+        for (place, account) in places.iter_mut().zip(accounts) {
+            place.account = account;
+        }
+        let mut directory = Self {
+            targets: Vec::new(),
+            names: HashMap::new(),
+            by_dialect: Vec::new(),
+            ceilings: checked_ceilings(ceilings, &places)?,
+            places,
+        };
+        directory.add_targets(pools)?;
+        Ok(directory)
+    }
+
+    fn add_targets(&mut self, pools: Vec<Pool>) -> Result<(), BuildError> {
+        for place in 0..self.places.len() {
+            let target = self.add_target(vec![Way::to(place)]);
+            self.names.insert(self.places[place].name.to_string(), target);
+        }
+        for pool in pools {
+            let ways = self.ways(&pool)?;
+            let target = self.add_target(ways);
+            self.names.insert(pool.model, target);
+        }
+        for dialect in DIALECTS {
+            let ways: Vec<Way> = (0..self.places.len())
+                .filter(|place| self.places[*place].provider.dialect == dialect)
+                .map(Way::to)
+                .collect();
+            // Different providers have different models: which of them is meant, only the caller can say.
+            let provider = |way: &Way| self.places[way.place].provider.name.as_str();
+            if !ways.is_empty() && ways.iter().all(|way| provider(way) == provider(&ways[0])) {
+                let target = self.add_target(ways);
+                self.by_dialect.push((dialect, target));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_target(&mut self, ways: Vec<Way>) -> Target {
+        self.targets.push(ways);
+        Target(self.targets.len() - 1)
+    }
+
+    fn ways(&self, pool: &Pool) -> Result<Vec<Way>, BuildError> {
+        let bad = |reason: String| BuildError::Pool { pool: pool.model.clone(), reason };
+        let mut ways: Vec<Way> = Vec::with_capacity(pool.members.len());
+        for member in &pool.members {
+            let place = self.places.iter().position(|place| *place.name == *member.upstream);
+            let place = place.ok_or_else(|| bad(format!("there is no upstream `{}`", member.upstream)))?;
+            if ways.iter().any(|way| way.place == place) {
+                return Err(bad(format!("the upstream `{}` is named twice", member.upstream)));
+            }
+            let send_as = member.send_as.as_deref().map(Arc::from);
+            ways.push(Way { place, send_as, tier: member.tier, weight: member.weight });
+        }
+        let dialect = |way: &Way| self.places[way.place].provider.dialect;
+        match ways.first() {
+            None => Err(bad("it names no upstream".to_owned())),
+            Some(first) if ways.iter().any(|way| dialect(way) != dialect(first)) => {
+                Err(bad("its upstreams speak different dialects".to_owned()))
+            }
+            Some(_) => Ok(ways),
+        }
+    }
+
+    /// The upstream or pool called `name`.
+    pub(crate) fn named(&self, name: &str) -> Option<Target> {
+        self.names.get(name).copied()
+    }
+
+    /// Where a request in `dialect` goes that names nobody.
+    pub(crate) fn default_of(&self, dialect: Dialect) -> Option<Target> {
+        self.by_dialect.iter().find(|(known, _)| *known == dialect).map(|(_, target)| *target)
+    }
+
+    /// The upstreams of a target: at least one, all of one dialect.
+    pub(crate) fn ways_of(&self, target: Target) -> &[Way] {
+        &self.targets[target.0]
+    }
+
+    /// The dialect that a target speaks.
+    pub(crate) fn dialect(&self, target: Target) -> Dialect {
+        self.places[self.targets[target.0][0].place].provider.dialect
+    }
+
+    /// The names of all upstreams, for messages.
+    pub(crate) fn upstream_names(&self) -> String {
+        let names: Vec<String> = self.places.iter().map(|place| format!("`{}`", place.name)).collect();
+        names.join(", ")
+    }
+
+    /// Which limits `model` draws on at `place`: the name of the set of models, and where its limiter starts.
+    pub(crate) fn limits(&self, place: &Place, model: &str) -> (String, LimiterSpec) {
+        let typed = self.ceilings.iter().find_map(|(ceilings, patterns)| {
+            if ceilings
+                .account
+                .as_ref()
+                .is_some_and(|account| *account != place.account && **account != *place.name)
+            {
+                return None;
+            }
+            let pattern = patterns.iter().find(|pattern| pattern.matches(model));
+            (patterns.is_empty() || pattern.is_some()).then_some((ceilings, patterns))
+        });
+        let mut spec = LimiterSpec {
+            metering: place.provider.metering,
+            in_flight: place.in_flight,
+            self_hosted: place.provider.self_hosted,
+            ..LimiterSpec::default()
+        };
+        let mut models = place.provider.pool(model).to_owned();
+        if let Some((ceilings, patterns)) = typed {
+            spec.ceilings = ceilings.quotas.clone();
+            spec.in_flight = ceilings.in_flight.or(place.in_flight);
+            if !patterns.is_empty() {
+                // What the user typed as one meter is one meter.
+                models = patterns.iter().map(Pattern::to_string).collect::<Vec<_>>().join(", ");
+            }
+        }
+        (models, spec)
+    }
+}
+
+/// Each upstream's account: as configured, else shared by those with the same credential at the same URL.
+fn accounts(upstreams: &[Upstream]) -> Vec<String> {
+    let same = |a: &Upstream, b: &Upstream| {
+        a.api_key == b.api_key && a.base_url == b.base_url && a.provider.name == b.provider.name
+    };
+    let account = |upstream: &Upstream| {
+        let twin = upstreams.iter().find(|other| same(other, upstream)).unwrap_or(upstream);
+        upstream.account.clone().or_else(|| twin.account.clone()).unwrap_or_else(|| twin.name.clone())
+    };
+    upstreams.iter().map(account).collect()
+}
+
+fn checked_ceilings(
+    ceilings: Vec<Ceilings>,
+    places: &[Place],
+) -> Result<Vec<(Ceilings, Vec<Pattern>)>, BuildError> {
+    let known =
+        |account: &String| places.iter().any(|place| place.account == *account || *place.name == **account);
+    let unknown =
+        ceilings.iter().filter_map(|ceilings| ceilings.account.as_ref()).find(|account| !known(account));
+    if let Some(account) = unknown {
+        return Err(BuildError::Ceilings { account: account.clone() });
+    }
+    let with_patterns = |ceilings: Ceilings| {
+        let patterns = ceilings.models.iter().map(Pattern::new).collect();
+        (ceilings, patterns)
+    };
+    Ok(ceilings.into_iter().map(with_patterns).collect())
+}

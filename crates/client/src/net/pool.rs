@@ -1,0 +1,112 @@
+//! Keeps connections that can be used again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
+
+use super::dial::{Dialer, Heard, Origin};
+use super::{Fault, exchange};
+
+/// Idle connections kept per origin. Above it the oldest is closed: it is the likeliest to be dead.
+const MOST_IDLE: usize = 1024;
+/// How long an idle connection is trusted. Load balancers commonly close theirs after 60 s; being first is better than
+/// racing them.
+const IDLE_TRUST: Duration = Duration::from_secs(50);
+/// How long a connection may take to come to rest after its answer has ended.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Connections to all upstreams. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ConnectionPool {
+    dialer: Dialer,
+    idle: Arc<Mutex<HashMap<Origin, Vec<Idle>>>>,
+}
+
+struct Idle {
+    link: Link,
+    since: Instant,
+}
+
+impl ConnectionPool {
+    pub(crate) fn new(dialer: Dialer) -> Self {
+        Self { dialer, idle: Arc::default() }
+    }
+
+    /// A connection for one exchange: a rested one unless it has to be `fresh`, else a new one.
+    pub(crate) async fn take(&self, origin: &Origin, fresh: bool) -> Result<Link, Fault> {
+        if !fresh && let Some(mut link) = self.take_idle(origin) {
+            link.reused = true;
+            link.heard.forget();
+            return Ok(link);
+        }
+        let stream = self.dialer.dial(origin).await?;
+        let heard = stream.heard.clone();
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(exchange::HEAD_CAP);
+        let (sender, connection) = builder
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Fault::Broken { source: Arc::new(error), stale: false })?;
+        // Its errors reach whoever waits for the answer; here they would only repeat.
+        let driver = tokio::spawn(async move { drop(connection.await) }).abort_handle();
+        Ok(Link { origin: origin.clone(), sender, heard, driver, reused: false })
+    }
+
+    fn take_idle(&self, origin: &Origin) -> Option<Link> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let rested = idle.get_mut(origin)?;
+        // The latest first: it is the likeliest to be alive, and the rest can grow old and go.
+        while let Some(candidate) = rested.pop() {
+            if candidate.since.elapsed() >= IDLE_TRUST {
+                rested.clear();
+                return None;
+            }
+            if candidate.link.sender.is_ready() {
+                return Some(candidate.link);
+            }
+        }
+        None
+    }
+
+    /// Takes back a connection whose answer has been read to its end, if it is at rest already.
+    pub(crate) fn give_back(&self, link: Link) -> Result<(), Link> {
+        if !link.sender.is_ready() {
+            return Err(link);
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let rested = idle.entry(link.origin.clone()).or_default();
+        rested.push(Idle { link, since: Instant::now() });
+        let old = rested.iter().take_while(|idle| idle.since.elapsed() >= IDLE_TRUST).count();
+        rested.drain(..old.max(rested.len().saturating_sub(MOST_IDLE)));
+        Ok(())
+    }
+
+    /// As [`ConnectionPool::give_back`], for a connection that needs a moment.
+    pub(crate) async fn give_back_soon(&self, mut link: Link) {
+        if let Ok(Ok(())) = timeout(SETTLE, link.sender.ready()).await {
+            drop(self.give_back(link));
+        }
+    }
+}
+
+/// A connection in use. Dropping it closes it, whatever is under way.
+pub(crate) struct Link {
+    origin: Origin,
+    pub(super) sender: SendRequest<Full<Bytes>>,
+    pub(super) heard: Heard,
+    pub(super) reused: bool,
+    driver: AbortHandle,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}

@@ -1,0 +1,126 @@
+//! What a caller asks for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
+use paceline_core::engine::Priority;
+use tokio::time::Instant;
+
+/// The request headers that are passed on. All others are left out: credentials, cookies and connection headers have
+/// no way through.
+pub const PASSED_HEADERS: [&str; 12] = [
+    "accept",
+    "anthropic-beta",
+    "anthropic-version",
+    "content-type",
+    "http-referer",
+    "idempotency-key",
+    "openai-beta",
+    "user-agent",
+    "x-app",
+    "x-client-request-id",
+    "x-request-id",
+    "x-title",
+];
+
+/// One request to an AI provider. The body goes out byte for byte.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) body: Bytes,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) to: Option<String>,
+    pub(crate) priority: Priority,
+    pub(crate) tenant: String,
+    pub(crate) not_before: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) before_send: Option<BeforeSend>,
+}
+
+/// What is asked before each attempt.
+#[derive(Clone)]
+pub(crate) struct BeforeSend(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl BeforeSend {
+    pub(crate) fn allows(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for BeforeSend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BeforeSend").finish_non_exhaustive()
+    }
+}
+
+impl Request {
+    /// A POST of `body` to `path`, such as `/v1/messages` or `/v1/chat/completions`.
+    pub fn new(path: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self {
+            method: Method::POST,
+            path: path.into(),
+            body: body.into(),
+            headers: Vec::new(),
+            to: None,
+            priority: Priority::Normal,
+            tenant: String::new(),
+            not_before: None,
+            deadline: None,
+            before_send: None,
+        }
+    }
+
+    /// A GET, such as of `/v1/models`.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, ..Self::new(path, Bytes::new()) }
+    }
+
+    /// A header to pass on, if it is one of [`PASSED_HEADERS`]; otherwise it is left out.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        if PASSED_HEADERS.contains(&name.as_str()) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    /// Where to send: the name of an upstream or of a pool. Without it the model's pool serves, or every upstream of the
+    /// endpoint's dialect.
+    pub fn to(mut self, name: impl Into<String>) -> Self {
+        self.to = Some(name.into());
+        self
+    }
+
+    /// Its class.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Whom it counts for when capacity is shared.
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = tenant.into();
+        self
+    }
+
+    /// Not to be sent earlier.
+    pub fn not_before(mut self, at: Instant) -> Self {
+        self.not_before = Some(at);
+        self
+    }
+
+    /// Asked right before each attempt goes out, such as to write down that it does; when it says no, nothing is sent and
+    /// the attempt fails. It holds the attempt up, so it must be quick.
+    pub fn before_send(mut self, ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.before_send = Some(BeforeSend(Arc::new(ask)));
+        self
+    }
+
+    /// Of no use after: refused as soon as that is foreseeable.
+    pub fn deadline(mut self, at: Instant) -> Self {
+        self.deadline = Some(at);
+        self
+    }
+}

@@ -1,0 +1,277 @@
+//! The loop: one task that owns the engine, tells it what happened, and does what it says.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use paceline_core::engine::{Action, AttemptId, Engine, Event, RequestId, Submission, UpstreamId, Verdict};
+use paceline_core::time::Time;
+use paceline_wire::response;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::attempt::Attempt;
+use super::clock::Clock;
+use super::registry::Registry;
+use super::requests::{Pending, Running, is_throttled};
+use super::{Command, Message, ReplyTo, Start, Submit, verdict};
+use crate::directory::Place;
+use crate::error::SendError;
+use crate::watch::{ClientEvent, LimiterStanding, Snapshot, UpstreamStanding};
+
+/// Messages taken at once before the engine is asked what to do.
+const MOST_MESSAGES: usize = 256;
+/// The shortest sleep: that of tokio's clock.
+const SHORTEST_SLEEP: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// Runs until told to close.
+pub(crate) async fn run(start: Start, mut mail: mpsc::UnboundedReceiver<Message>) {
+    let mut driver = Driver::new(start);
+    let mut messages = Vec::with_capacity(MOST_MESSAGES);
+    let closed = loop {
+        driver.drive();
+        let wake = driver.wake();
+        tokio::select! {
+            biased;
+            received = mail.recv_many(&mut messages, MOST_MESSAGES) => {
+                if received == 0 {
+                    break None;
+                }
+            }
+            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+        }
+        let closing = messages.drain(..).find_map(|message| driver.handle(message));
+        if let Some(Closing(done)) = closing {
+            break done;
+        }
+    };
+    // Attempts end with their set, and with them their connections; callers learn it from their channels.
+    drop(driver);
+    drop(mail);
+    if let Some(done) = closed {
+        // Whoever asked may have gone.
+        let _ = done.send(());
+    }
+}
+
+/// The loop is to end, and whom to tell.
+struct Closing(Option<oneshot::Sender<()>>);
+
+pub(super) struct Driver {
+    pub(super) start: Start,
+    pub(super) engine: Engine,
+    clock: Clock,
+    registry: Registry,
+    pub(super) requests: HashMap<RequestId, Pending>,
+    pub(super) attempts: HashMap<AttemptId, Running>,
+    by_request: HashMap<RequestId, AttemptId>,
+    tasks: JoinSet<()>,
+    paused: bool,
+}
+
+impl Driver {
+    fn new(mut start: Start) -> Self {
+        let mut engine = Engine::new(start.config.clone(), start.seed);
+        let learned = std::mem::take(&mut start.learned);
+        Self {
+            registry: Registry::new(&start.directory, learned, &mut engine),
+            engine,
+            clock: Clock::start(),
+            start,
+            requests: HashMap::new(),
+            attempts: HashMap::new(),
+            by_request: HashMap::new(),
+            tasks: JoinSet::new(),
+            paused: false,
+        }
+    }
+
+    /// Does all that the engine wants done now.
+    fn drive(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        if self.paused {
+            return;
+        }
+        let now = self.clock.now();
+        if self.engine.poll_timeout().is_some_and(|due| due <= now) {
+            self.engine.handle_timeout(now);
+        }
+        while let Some(action) = self.engine.poll_action(now) {
+            match action {
+                Action::Send { request, attempt, upstream, ordinal } => {
+                    self.send(now, request, attempt, upstream, ordinal);
+                }
+                Action::Finish { request, verdict } => self.finish(request, verdict),
+                Action::Abort { attempt } => self.abort(attempt),
+            }
+        }
+    }
+
+    fn wake(&self) -> Option<Instant> {
+        let due = if self.paused { None } else { self.engine.poll_timeout() };
+        // What is due was just asked for: to ask again at once would spin.
+        due.filter(|due| *due < Time::NEVER)
+            .map(|due| self.clock.instant(due).max(Instant::now() + SHORTEST_SLEEP))
+    }
+
+    fn handle(&mut self, message: Message) -> Option<Closing> {
+        let now = self.clock.now();
+        match message {
+            Message::Report(attempt, report) => self.report(now, attempt, report),
+            Message::Command(Command::Submit(submit)) => self.submit(now, *submit),
+            Message::Command(Command::Cancel(request)) => self.cancel(now, request),
+            // Whoever asks these may have gone.
+            Message::Command(Command::Snapshot(reply)) => drop(reply.send(self.snapshot(now))),
+            Message::Command(Command::Learned(reply)) => {
+                drop(reply.send(self.registry.learned(now, &self.engine)));
+            }
+            Message::Command(Command::Pause(paused)) => self.paused = paused,
+            Message::Command(Command::Close { done }) => return Some(Closing(done)),
+        }
+        None
+    }
+
+    fn submit(&mut self, now: Time, submit: Submit) {
+        let Submit { id, work, reply } = submit;
+        let directory = self.start.directory.clone();
+        let route = self.registry.route(now, &mut self.engine, &directory, work.target, work.metered_as());
+        let submission = Submission {
+            request: id,
+            route,
+            demand: work.demand,
+            priority: work.priority,
+            tenant: self.registry.tenant(&work.tenant),
+            not_before: work.not_before.map(|at| self.clock.time(at)),
+            deadline: work.deadline.map(|at| self.clock.time(at)),
+        };
+        self.requests.insert(id, Pending::new(Arc::new(work), reply));
+        self.engine.handle_event(now, Event::Submitted(submission));
+    }
+
+    pub(super) fn cancel(&mut self, now: Time, request: RequestId) {
+        if self.requests.remove(&request).is_none() {
+            return; // It was over already.
+        }
+        // Not left to the engine's action, which a paused loop would not get to see.
+        if let Some(attempt) = self.by_request.get(&request) {
+            self.abort(*attempt);
+        }
+        self.engine.handle_event(now, Event::Canceled { request });
+        self.publish(|| ClientEvent::Canceled { request: request.0 });
+    }
+
+    fn send(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        attempt: AttemptId,
+        upstream: UpstreamId,
+        ordinal: u32,
+    ) {
+        let place = self.registry.place(upstream);
+        let (Some(place), Some(pending)) = (place, self.requests.get_mut(&request)) else {
+            // Nobody waits for it any more; the engine may not have heard of that.
+            self.engine.handle_event(now, Event::Canceled { request });
+            return;
+        };
+        pending.attempts += 1;
+        pending.waited = pending.submitted.elapsed();
+        pending.last_upstream = self.start.directory.places[place].name.clone();
+        let work = Attempt {
+            id: attempt,
+            work: pending.work.clone(),
+            directory: self.start.directory.clone(),
+            place,
+            fresh: std::mem::take(&mut pending.fresh),
+            streaming: matches!(pending.reply, Some(ReplyTo::Stream(_))),
+            timeouts: self.start.timeouts,
+            pool: self.start.pool.clone(),
+            mailbox: self.start.mailbox.clone(),
+        };
+        let (waited, upstream) = (pending.waited, pending.last_upstream.clone());
+        let after =
+            pending.last.as_ref().map(|loss| loss.failure.class).filter(|class| !is_throttled(*class));
+        let task = self.tasks.spawn(work.run());
+        self.attempts.insert(attempt, Running { request, place, sent: Instant::now(), task });
+        self.by_request.insert(request, attempt);
+        if let Some(after) = after {
+            self.publish(|| ClientEvent::Retried { request: request.0, after, attempt: ordinal });
+        }
+        self.publish(|| ClientEvent::Sent { request: request.0, upstream, attempt: ordinal, waited });
+    }
+
+    fn finish(&mut self, request: RequestId, verdict: Verdict) {
+        let Some(mut pending) = self.requests.remove(&request) else { return };
+        self.publish(|| ClientEvent::Refused { request: request.0, verdict });
+        let headers = pending.last.as_ref().map(|loss| loss.headers.clone()).unwrap_or_default();
+        let place = self.start.directory.places.iter().find(|place| place.name == pending.last_upstream);
+        let request_id = place.and_then(|place| response::request_id(&place.provider, &headers));
+        let reply = pending.reply.take();
+        let error = verdict::error(verdict, &mut pending, request_id);
+        // A caller that has gone has nothing to learn.
+        match reply {
+            Some(ReplyTo::Whole(reply)) => drop(reply.send(Err(error))),
+            Some(ReplyTo::Stream(reply)) => drop(reply.send(Err(error))),
+            None => {}
+        }
+    }
+
+    fn abort(&mut self, attempt: AttemptId) {
+        if let Some(running) = self.remove(attempt) {
+            running.task.abort();
+        }
+    }
+
+    pub(super) fn remove(&mut self, attempt: AttemptId) -> Option<Running> {
+        let running = self.attempts.remove(&attempt)?;
+        self.by_request.remove(&running.request);
+        Some(running)
+    }
+
+    pub(super) fn place(&self, running: &Running) -> &Place {
+        &self.start.directory.places[running.place]
+    }
+
+    pub(super) fn publish(&self, event: impl FnOnce() -> ClientEvent) {
+        if self.start.events.receiver_count() > 0 {
+            // The last receiver may have gone just now.
+            let _ = self.start.events.send(event());
+        }
+    }
+
+    fn snapshot(&self, now: Time) -> Snapshot {
+        let seen = self.engine.snapshot(now);
+        let meters = self.registry.meters();
+        let limiters = seen.limiters.into_iter().filter_map(|view| {
+            let meter = meters.get(&view.id)?;
+            Some(LimiterStanding { account: meter.account.clone(), models: meter.models.clone(), view })
+        });
+        let upstreams = seen.upstreams.into_iter().filter_map(|view| {
+            let place = &self.start.directory.places[self.registry.place(view.id)?];
+            Some(UpstreamStanding { name: place.name.clone(), view })
+        });
+        Snapshot {
+            waiting: seen.waiting,
+            in_flight: seen.in_flight,
+            sent: seen.sent,
+            throttled: seen.throttled,
+            retries: seen.retries,
+            paused: self.paused,
+            limiters: limiters.collect(),
+            upstreams: upstreams.collect(),
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        for (_, pending) in self.requests.drain() {
+            // Whoever has gone needs no answer.
+            match pending.reply {
+                Some(ReplyTo::Whole(reply)) => drop(reply.send(Err(SendError::Closed))),
+                Some(ReplyTo::Stream(reply)) => drop(reply.send(Err(SendError::Closed))),
+                None => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The loop around the engine, and the attempts it runs.
+//!
+//! One task owns the engine. Callers and attempts send it messages; it tells the engine, and does what the engine says.
+//! No decision is made here.
+
+mod attempt;
+mod clock;
+mod driver;
+mod registry;
+mod reports;
+mod requests;
+mod stream;
+mod verdict;
+
+use std::sync::Arc;
+
+use paceline_core::engine::{AttemptId, Config, RequestId};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::answer::{Opened, Response, Trip};
+use crate::directory::Directory;
+use crate::error::SendError;
+use crate::net::ConnectionPool;
+use crate::upstream::Timeouts;
+use crate::watch::{ClientEvent, LearnedLimits, Snapshot};
+use crate::work::{Estimates, Work};
+use attempt::Report;
+pub(crate) use driver::run;
+
+/// Events kept for a receiver that is slow to take them.
+pub const EVENTS_KEPT: usize = 4096;
+
+/// What the loop is told.
+///
+/// The channel has no bound of its own, since what fills it has: each caller has one request in it, requests are bounded
+/// by the engine's queue limit, and each attempt reports a handful of times plus once for some tokens. Cancellation comes
+/// from `drop`, which could not wait for room.
+pub(crate) enum Message {
+    Command(Command),
+    Report(AttemptId, Report),
+}
+
+/// What callers want.
+pub(crate) enum Command {
+    Submit(Box<Submit>),
+    Cancel(RequestId),
+    Snapshot(oneshot::Sender<Snapshot>),
+    Learned(oneshot::Sender<Vec<LearnedLimits>>),
+    Pause(bool),
+    Close { done: Option<oneshot::Sender<()>> },
+}
+
+/// A request on its way in.
+pub(crate) struct Submit {
+    pub(crate) id: RequestId,
+    pub(crate) work: Work,
+    pub(crate) reply: ReplyTo,
+}
+
+/// Where an answer goes.
+pub(crate) type Answered<T> = oneshot::Sender<Result<T, SendError>>;
+
+/// Where an answer goes, and so in which form.
+pub(crate) enum ReplyTo {
+    Whole(Answered<Response>),
+    Stream(Answered<Opening>),
+}
+
+/// A stream that has begun well.
+pub(crate) struct Opening {
+    pub(crate) opened: Opened,
+    pub(crate) trip: Trip,
+}
+
+/// All that the loop starts from.
+pub(crate) struct Start {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) estimates: Estimates,
+    pub(crate) learned: Vec<LearnedLimits>,
+    pub(crate) config: Config,
+    pub(crate) seed: u64,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) pool: ConnectionPool,
+    pub(crate) mailbox: mpsc::UnboundedSender<Message>,
+    pub(crate) events: broadcast::Sender<ClientEvent>,
+}

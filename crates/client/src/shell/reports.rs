@@ -1,0 +1,115 @@
+//! What attempts report, told to the engine, to the caller, and to those who watch.
+
+use paceline_core::engine::{AttemptId, Event};
+use paceline_core::time::Time;
+use paceline_wire::{FullUsage, response};
+
+use super::attempt::{Report, WholeAnswer};
+use super::driver::Driver;
+use super::requests::{Loss, is_throttled};
+use super::{Opening, ReplyTo};
+use crate::answer::{Opened, Response};
+use crate::net::Fault;
+use crate::watch::ClientEvent;
+
+impl Driver {
+    pub(super) fn report(&mut self, now: Time, attempt: AttemptId, report: Report) {
+        // Reports of attempts that were aborted meanwhile are of no interest.
+        match report {
+            _ if !self.attempts.contains_key(&attempt) => {}
+            Report::Head { limits } => {
+                self.publish_head(attempt);
+                self.engine.handle_event(now, Event::Head { attempt, limits });
+            }
+            Report::Produced(output_tokens) => {
+                self.engine.handle_event(now, Event::Produced { attempt, output_tokens });
+            }
+            Report::Opened(opened) => self.opened(attempt, opened),
+            Report::Succeeded { usage, answer } => self.succeeded(now, attempt, usage, answer),
+            Report::Failed(loss) => self.failed(now, attempt, *loss),
+            Report::Left => {
+                let request = self.attempts[&attempt].request;
+                self.cancel(now, request);
+            }
+        }
+    }
+
+    fn publish_head(&self, attempt: AttemptId) {
+        let Some(running) = self.attempts.get(&attempt) else { return };
+        self.publish(|| ClientEvent::Head {
+            request: running.request.0,
+            upstream: self.place(running).name.clone(),
+            after: running.sent.elapsed(),
+        });
+    }
+
+    fn opened(&mut self, attempt: AttemptId, opened: Opened) {
+        let Some(running) = self.attempts.get(&attempt) else { return };
+        let request_id = response::request_id(&self.place(running).provider, &opened.headers);
+        let Some(pending) = self.requests.get_mut(&running.request) else { return };
+        if let Some(ReplyTo::Stream(reply)) = pending.reply.take() {
+            let trip = pending.trip(request_id);
+            // A caller that has gone cancels by itself.
+            drop(reply.send(Ok(Opening { opened, trip })));
+        }
+    }
+
+    fn succeeded(
+        &mut self,
+        now: Time,
+        attempt: AttemptId,
+        usage: Option<FullUsage>,
+        answer: Option<WholeAnswer>,
+    ) {
+        let Some(running) = self.remove(attempt) else { return };
+        let Some(mut pending) = self.requests.remove(&running.request) else { return };
+        let directory = self.start.directory.clone();
+        let place = &directory.places[running.place];
+        let ways = directory.ways_of(pending.work.target);
+        let sent_as =
+            ways.iter().find(|way| way.place == running.place).and_then(|way| way.send_as.as_deref());
+        let charged =
+            usage.map(|usage| usage.charged(&place.provider, sent_as.unwrap_or(&pending.work.model)));
+        self.engine.handle_event(now, Event::Succeeded { attempt, usage: charged });
+        if let Some(usage) = &usage {
+            self.start.estimates.learn(&place.provider, &pending.work, usage);
+        }
+        self.publish(|| ClientEvent::Finished {
+            request: running.request.0,
+            upstream: place.name.clone(),
+            usage,
+            took: running.sent.elapsed(),
+        });
+        if let (Some(WholeAnswer { status, headers, body }), Some(ReplyTo::Whole(reply))) =
+            (answer, pending.reply.take())
+        {
+            let trip = pending.trip(response::request_id(&place.provider, &headers));
+            // A caller that has gone doesn't need its answer.
+            drop(reply.send(Ok(Response { status, headers, body, usage, trip })));
+        }
+    }
+
+    fn failed(&mut self, now: Time, attempt: AttemptId, mut loss: Loss) {
+        let Some(running) = self.remove(attempt) else { return };
+        let Some(pending) = self.requests.get_mut(&running.request) else { return };
+        let class = loss.failure.class;
+        let request = running.request.0;
+        let upstream = self.start.directory.places[running.place].name.clone();
+        let event = Event::Failed {
+            attempt,
+            failure: loss.failure.clone(),
+            limits: std::mem::take(&mut loss.limits),
+            committed: loss.committed,
+        };
+        pending.throttled += u32::from(is_throttled(class));
+        pending.fresh = loss.fault.as_ref().is_some_and(Fault::is_stale);
+        let (committed, wait) = (loss.committed, loss.failure.wait);
+        pending.last = Some(loss);
+        if committed {
+            self.publish(|| ClientEvent::Broken { request, upstream, class });
+        } else if is_throttled(class) {
+            self.publish(|| ClientEvent::Throttled { request, upstream, class, wait });
+        }
+        self.engine.handle_event(now, event);
+    }
+}

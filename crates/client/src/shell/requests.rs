@@ -1,0 +1,115 @@
+//! The requests that have been handed over and are not over, and their attempts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use paceline_core::engine::RequestId;
+use paceline_core::feedback::{Class, Failure, LimitSeen};
+use paceline_wire::FullUsage;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::ReplyTo;
+use crate::answer::Trip;
+use crate::net::Fault;
+use crate::work::Work;
+
+/// A request that is not over.
+pub(super) struct Pending {
+    pub(super) work: Arc<Work>,
+    /// Gone once a stream has been handed over.
+    pub(super) reply: Option<ReplyTo>,
+    pub(super) submitted: Instant,
+    pub(super) attempts: u32,
+    pub(super) throttled: u32,
+    pub(super) waited: Duration,
+    /// The next attempt takes a new connection: a reused one had died.
+    pub(super) fresh: bool,
+    /// The last failure.
+    pub(super) last: Option<Loss>,
+    pub(super) last_upstream: Arc<str>,
+}
+
+impl Pending {
+    pub(super) fn new(work: Arc<Work>, reply: ReplyTo) -> Self {
+        Self {
+            work,
+            reply: Some(reply),
+            submitted: Instant::now(),
+            attempts: 0,
+            throttled: 0,
+            waited: Duration::ZERO,
+            fresh: false,
+            last: None,
+            last_upstream: Arc::from(""),
+        }
+    }
+
+    pub(super) fn trip(&self, request_id: Option<String>) -> Trip {
+        Trip {
+            upstream: self.last_upstream.clone(),
+            attempts: self.attempts,
+            throttled: self.throttled,
+            waited: self.waited,
+            request_id,
+        }
+    }
+}
+
+/// An attempt under way.
+pub(super) struct Running {
+    pub(super) request: RequestId,
+    pub(super) place: usize,
+    pub(super) sent: Instant,
+    pub(super) task: AbortHandle,
+}
+
+/// A failed attempt, with what there is to show for it.
+pub(crate) struct Loss {
+    pub(crate) failure: Failure,
+    /// Limits that no earlier report told.
+    pub(crate) limits: Vec<LimitSeen>,
+    /// Part of a stream has gone to the caller.
+    pub(crate) committed: bool,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// What the answer says, in one line for people.
+    pub(crate) message: Option<String>,
+    /// What it used all the same.
+    pub(crate) usage: Option<FullUsage>,
+    pub(crate) fault: Option<Fault>,
+}
+
+impl Loss {
+    /// What is left when something broke.
+    pub(super) fn broken(fault: Fault) -> Self {
+        Self {
+            fault: Some(fault.clone()),
+            message: None,
+            ..Self::refused(fault.failure(), String::new(), None)
+        }
+    }
+
+    /// An answer that says no.
+    pub(super) fn refused(failure: Failure, message: String, usage: Option<FullUsage>) -> Self {
+        Self {
+            failure,
+            limits: Vec::new(),
+            committed: false,
+            status: None,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            message: Some(message),
+            usage,
+            fault: None,
+        }
+    }
+}
+
+/// Whether a failure is the provider's plea for patience, which is no fault of anyone's.
+pub(super) fn is_throttled(class: Class) -> bool {
+    matches!(class, Class::Throttled | Class::Ramp | Class::Concurrency | Class::Daily)
+}

@@ -1,0 +1,141 @@
+//! What is happening, for whoever wants to look: events as they happen, and the standing of everything right now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use paceline_core::engine::{self, LimiterView, UpstreamView, Verdict};
+use paceline_core::feedback::Class;
+use paceline_wire::FullUsage;
+
+/// Something that happened to a request. Requests are numbered from 1 by each client.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ClientEvent {
+    /// An attempt was sent.
+    Sent {
+        /// Which request.
+        request: u64,
+        /// Where to.
+        upstream: Arc<str>,
+        /// Its number: 1 for the first.
+        attempt: u32,
+        /// Time since the request was handed over.
+        waited: Duration,
+    },
+    /// The head of an answer arrived that says success so far.
+    Head {
+        /// Which request.
+        request: u64,
+        /// From where.
+        upstream: Arc<str>,
+        /// Time since the attempt was sent.
+        after: Duration,
+    },
+    /// The provider asked for patience; the request waits again and loses no attempt.
+    Throttled {
+        /// Which request.
+        request: u64,
+        /// By whom.
+        upstream: Arc<str>,
+        /// In which way.
+        class: Class,
+        /// How long the provider asks to wait.
+        wait: Option<Duration>,
+    },
+    /// An attempt failed, and another one was sent.
+    Retried {
+        /// Which request.
+        request: u64,
+        /// How the earlier attempt failed.
+        after: Class,
+        /// The number of the new attempt.
+        attempt: u32,
+    },
+    /// The request has its whole answer.
+    Finished {
+        /// Which request.
+        request: u64,
+        /// Who served it.
+        upstream: Arc<str>,
+        /// What it used.
+        usage: Option<FullUsage>,
+        /// Time since the attempt was sent.
+        took: Duration,
+    },
+    /// The request ended without success.
+    Refused {
+        /// Which request.
+        request: u64,
+        /// Why.
+        verdict: Verdict,
+    },
+    /// A stream that had begun broke off.
+    Broken {
+        /// Which request.
+        request: u64,
+        /// By whom.
+        upstream: Arc<str>,
+        /// What the failure means.
+        class: Class,
+    },
+    /// The caller left before the end.
+    Canceled {
+        /// Which request.
+        request: u64,
+    },
+}
+
+/// The standing of everything at one instant.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Requests waiting, by priority: interactive, normal, batch.
+    pub waiting: [usize; 3],
+    /// Attempts in flight.
+    pub in_flight: usize,
+    /// Attempts sent since the start.
+    pub sent: u64,
+    /// Attempts throttled since the start.
+    pub throttled: u64,
+    /// Retries charged to the retry budget since the start.
+    pub retries: u64,
+    /// Sending is paused.
+    pub paused: bool,
+    /// The meters, one set for each account and model pool.
+    pub limiters: Vec<LimiterStanding>,
+    /// The upstreams.
+    pub upstreams: Vec<UpstreamStanding>,
+}
+
+/// The meters of one account for one set of models.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimiterStanding {
+    /// Whose.
+    pub account: String,
+    /// For which models: a pool of the provider, a pattern of typed ceilings, or a model's name.
+    pub models: String,
+    /// Its buckets.
+    pub view: LimiterView,
+}
+
+/// One upstream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamStanding {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it does.
+    pub view: UpstreamView,
+}
+
+/// What was learned about the limits of one account for one set of models: keep it, and give it to the next client's
+/// [`crate::Builder::learned`], so that learning needn't start again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LearnedLimits {
+    /// The provider's name.
+    pub provider: String,
+    /// Whose.
+    pub account: String,
+    /// For which models.
+    pub models: String,
+    /// The limits, with the time since each was last confirmed.
+    pub limits: Vec<engine::Learned>,
+}

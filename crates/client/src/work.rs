@@ -1,0 +1,187 @@
+//! A request made ready: checked, read, sized, with its target resolved.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
+use paceline_core::engine::Priority;
+use paceline_core::quota::Demand;
+use paceline_wire::estimate::{Ratios, Size};
+use paceline_wire::provider::Provider;
+use paceline_wire::request::{self, Peek};
+use paceline_wire::{Dialect, Endpoint, FullUsage};
+use tokio::time::Instant;
+
+use crate::directory::{Directory, Target};
+use crate::error::SendError;
+use crate::request::{BeforeSend, Request};
+
+/// The demand of requests that are metered by their count alone.
+const NOTHING: Demand = Demand { input_tokens: 0, max_output_tokens: Some(0) };
+/// The longest path with its query.
+const MOST_PATH: usize = 8 << 10;
+
+/// What tokens per byte were seen so far, by model and tenant. Shared by callers, who ask, and the loop, which learns.
+#[derive(Clone, Default)]
+pub(crate) struct Estimates(Arc<Mutex<Ratios>>);
+
+impl Estimates {
+    fn demand(&self, provider: &Provider, model: &str, tenant: &str, peek: &Peek<'_>) -> Demand {
+        let ratio = self.0.lock().unwrap_or_else(PoisonError::into_inner).ratio(provider, model, tenant);
+        request::demand(provider, peek, &ratio)
+    }
+
+    /// Learns what `work` really weighed.
+    pub(crate) fn learn(&self, provider: &Provider, work: &Work, usage: &FullUsage) {
+        if work.size.bytes > 0 && usage.prompt_tokens() > 0 {
+            let mut ratios = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            ratios.observe(provider, &work.model, &work.tenant, work.size, usage.prompt_tokens());
+        }
+    }
+}
+
+/// A request made ready. Shared with its attempts.
+pub(crate) struct Work {
+    pub(crate) target: Target,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) body: Bytes,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// As the body says; empty when it says none.
+    pub(crate) model: Arc<str>,
+    pub(crate) demand: Demand,
+    pub(crate) priority: Priority,
+    pub(crate) tenant: String,
+    pub(crate) not_before: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) before_send: Option<BeforeSend>,
+    size: Size,
+}
+
+impl Work {
+    /// Reads `request`, or says what is wrong with it.
+    pub(crate) fn read(
+        request: Request,
+        directory: &Directory,
+        estimates: &Estimates,
+    ) -> Result<Work, SendError> {
+        check_path(&request.path)?;
+        let endpoint = Endpoint::from_path(&request.path);
+        let named = request.to.as_deref().map(|name| named(directory, name)).transpose()?;
+        let dialect =
+            named.map_or_else(|| dialect_of(endpoint, directory), |target| directory.dialect(target));
+        // Bodies of endpoints we don't know stay unread: they are paced by request count.
+        let peek = match endpoint {
+            Endpoint::Other | Endpoint::Models => None,
+            _ => Some(
+                request::peek(dialect, endpoint, &request.body)
+                    .map_err(|error| invalid(error.to_string()))?,
+            ),
+        };
+        let model = peek.as_ref().and_then(|peek| peek.model.as_deref()).unwrap_or_default();
+        let by_model = || (!model.is_empty()).then(|| directory.named(model)).flatten();
+        let target = named.or_else(by_model).or_else(|| directory.default_of(dialect));
+        let target = target.ok_or_else(|| no_target(directory, dialect))?;
+        let provider = &directory.places[directory.ways_of(target)[0].place].provider;
+        let weighs = peek.as_ref().filter(|_| endpoint != Endpoint::CountTokens);
+        let (demand, size) = weighs.map_or((NOTHING, Size::default()), |peek| {
+            (estimates.demand(provider, model, &request.tenant, peek), request::size(provider, peek))
+        });
+        Ok(Work {
+            target,
+            endpoint,
+            model: model.into(),
+            demand,
+            size,
+            method: request.method,
+            path: request.path,
+            headers: request.headers,
+            priority: request.priority,
+            tenant: request.tenant,
+            not_before: request.not_before,
+            deadline: request.deadline,
+            before_send: request.before_send,
+            body: request.body.clone(),
+        })
+    }
+
+    /// The name under which its limits are looked up. Counting tokens has limits of its own.
+    pub(crate) fn metered_as(&self) -> Arc<str> {
+        if self.endpoint == Endpoint::CountTokens { "count_tokens".into() } else { self.model.clone() }
+    }
+}
+
+fn named(directory: &Directory, name: &str) -> Result<Target, SendError> {
+    directory.named(name).ok_or_else(|| {
+        invalid(format!("there is no upstream or pool `{name}`; known are {}", directory.upstream_names()))
+    })
+}
+
+/// The dialect of an endpoint; what both have, or neither, is for whoever is there.
+fn dialect_of(endpoint: Endpoint, directory: &Directory) -> Dialect {
+    match endpoint {
+        Endpoint::Messages | Endpoint::CountTokens => Dialect::Anthropic,
+        Endpoint::Models | Endpoint::Other if directory.default_of(Dialect::OpenAi).is_none() => {
+            Dialect::Anthropic
+        }
+        _ => Dialect::OpenAi,
+    }
+}
+
+fn no_target(directory: &Directory, dialect: Dialect) -> SendError {
+    invalid(format!(
+        "it is open which upstream is to serve the request (its dialect is `{}`); name one of {}",
+        dialect.name(),
+        directory.upstream_names()
+    ))
+}
+
+/// Paths reach the upstream as they are, so they must mean the same to everyone who reads them on the way.
+fn check_path(path: &str) -> Result<(), SendError> {
+    let (plain, query) = path.split_once('?').unwrap_or((path, ""));
+    let graphic =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#' && byte != b'\\');
+    let canonical = plain.starts_with('/')
+        && !plain.contains("//")
+        && !plain.contains('%')
+        && plain.split('/').all(|segment| segment != "." && segment != "..");
+    if canonical && graphic(plain) && graphic(query) && path.len() <= MOST_PATH {
+        return Ok(());
+    }
+    Err(invalid(format!("`{}` is no path; write it as `/v1/messages`", path.escape_debug())))
+}
+
+fn invalid(reason: String) -> SendError {
+    SendError::Invalid { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_mean_one_thing_only() {
+        let cases = [
+            ("/v1/messages", true),
+            ("/v1/messages?beta=true&x=%20", true),
+            ("/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21", true),
+            ("v1/messages", false),
+            ("//evil.example/v1", false),
+            ("/v1/../admin", false),
+            ("/v1/./x", false),
+            ("/v1//messages", false),
+            ("/v1/%2e%2e/admin", false),
+            ("/v1\\messages", false),
+            ("/v1/messages#x", false),
+            ("/v1/mess ages", false),
+            ("/v1/messages?a\r\nx: y", false),
+            ("http://evil.example/", false),
+            ("", false),
+        ];
+        for (path, good) in cases {
+            assert_eq!(check_path(path).is_ok(), good, "{path:?}");
+        }
+        assert!(check_path(&format!("/{}", "x".repeat(MOST_PATH))).is_err());
+    }
+}

@@ -1,0 +1,12 @@
+//! The client against servers that do just what a test tells them.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod accounts;
+mod answers;
+mod cancel;
+mod connections;
+mod provider;
+mod streams;
+mod support;
+mod tls;
