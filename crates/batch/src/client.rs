@@ -1,0 +1,204 @@
+//! Sends jobs through the client.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use paceline::{Client, Failed, Priority, Request, Response, SendError};
+use paceline_core::feedback::Class;
+use paceline_wire::Endpoint;
+use paceline_wire::line::{Line, When};
+use paceline_wire::price::{self, MicroUsd};
+use paceline_wire::provider::Provider;
+use paceline_wire::request;
+use paceline_wire::usage::FullUsage;
+use tokio::time::Instant;
+
+use crate::sender::{Answer, End, Reply, Sender, Start};
+
+/// A client, with what the batch has to know beside it.
+#[derive(Clone)]
+pub struct ClientSender {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: Client,
+    to: Option<String>,
+    providers: HashMap<String, Provider>,
+    begun: (Instant, Duration), // One moment on both clocks.
+}
+
+impl ClientSender {
+    /// Sends through `client`. `to` names an upstream or pool, for jobs that their model doesn't lead anywhere.
+    /// `providers` are the upstreams' providers, by the upstreams' names: they tell what answers cost.
+    pub fn new(client: Client, to: Option<String>, providers: HashMap<String, Provider>) -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { shared: Arc::new(Shared { client, to, providers, begun: (Instant::now(), unix) }) }
+    }
+}
+
+impl std::fmt::Debug for ClientSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientSender").field("to", &self.shared.to).finish_non_exhaustive()
+    }
+}
+
+impl Sender for ClientSender {
+    async fn send(&self, job: Arc<Line>, start: Start) -> Reply {
+        let request = self.shared.request(&job).before_send(move || start.may_go());
+        match self.shared.client.send(request).await {
+            Ok(response) => self.shared.answered(&job, response),
+            Err(error) => self.shared.failed(&job, error),
+        }
+    }
+
+    fn unpriced(&self, job: &Line) -> Option<String> {
+        let model = model(job);
+        let known = self.shared.providers.values().any(|provider| provider.price(&model).is_some());
+        (!known).then_some(model)
+    }
+}
+
+impl Shared {
+    fn request(&self, job: &Line) -> Request {
+        let options = &job.options;
+        let mut request = Request::new(job.path.clone(), job.body.clone())
+            .priority(options.priority.unwrap_or(Priority::Batch))
+            .tenant(options.tenant.clone().unwrap_or_default());
+        if let Some(to) = &self.to {
+            request = request.to(to.clone());
+        }
+        if let Some(at) = options.not_before {
+            request = request.not_before(self.instant(at));
+        }
+        if let Some(at) = options.deadline {
+            request = request.deadline(self.instant(at));
+        }
+        request
+    }
+
+    /// A point in time on the clock that never jumps. What lies in the past counts as now.
+    fn instant(&self, when: When) -> Instant {
+        let (begun, unix) = self.begun;
+        let after = when.unix(unix).saturating_sub(unix);
+        begun.checked_add(after).unwrap_or_else(|| begun + Duration::from_secs(60 * 60 * 24 * 365))
+    }
+
+    fn cost(&self, job: &Line, upstream: &str, usage: Option<&FullUsage>) -> Option<MicroUsd> {
+        price::cost(self.providers.get(upstream)?, &model(job), usage?)
+    }
+
+    fn answered(&self, job: &Line, response: Response) -> Reply {
+        let trip = response.trip;
+        Reply {
+            cost: self.cost(job, &trip.upstream, response.usage.as_ref()),
+            usage: response.usage,
+            attempts: trip.attempts,
+            throttled: trip.throttled,
+            end: End::Answered(Answer {
+                status: response.status.as_u16(),
+                request_id: trip.request_id,
+                body: response.body,
+            }),
+        }
+    }
+
+    fn failed(&self, job: &Line, error: SendError) -> Reply {
+        let message = error.to_string();
+        let failed = |class, passing| End::Failed { class, message: message.clone(), answer: None, passing };
+        match error {
+            SendError::Failed(failed) => self.failed_there(job, *failed, message),
+            SendError::TooLate { .. } => Reply::of(End::Expired),
+            SendError::NoUpstream { class } => Reply::of(no_upstream(class, message)),
+            SendError::TooLarge { .. } => Reply::of(failed(Some(Class::TooBig), false)),
+            SendError::QueueFull => Reply::of(failed(Some(Class::Overloaded), true)),
+            SendError::Closed => Reply::of(End::Withdrawn),
+            _ => Reply::of(failed(None, false)),
+        }
+    }
+
+    fn failed_there(&self, job: &Line, failed: Failed, message: String) -> Reply {
+        let cost = self.cost(job, &failed.trip.upstream, failed.usage.as_ref());
+        let trip = failed.trip;
+        let answer = failed.status.map(|status| Answer {
+            status: status.as_u16(),
+            request_id: trip.request_id,
+            body: failed.body,
+        });
+        let end = match failed.end {
+            paceline::End::NoUpstream => no_upstream(failed.class, message),
+            paceline::End::Deadline(_) => End::Expired,
+            _ => {
+                End::Failed { passing: is_passing(failed.class), class: Some(failed.class), message, answer }
+            }
+        };
+        Reply { end, attempts: trip.attempts, throttled: trip.throttled, usage: failed.usage, cost }
+    }
+}
+
+/// Nobody can take the job. When a credential is at fault, none of the others will fare better until somebody does
+/// something; else it may pass.
+fn no_upstream(class: Class, message: String) -> End {
+    match is_passing(class) {
+        true => End::Failed { class: Some(class), message, answer: None, passing: true },
+        false => End::NoUpstream { class, message },
+    }
+}
+
+/// The fault lies with the provider or the way there, and may be gone later.
+fn is_passing(class: Class) -> bool {
+    matches!(
+        class,
+        Class::Transient | Class::Overloaded | Class::Throttled | Class::Ramp | Class::Concurrency
+    )
+}
+
+/// The model that the body asks for; empty when it names none.
+fn model(job: &Line) -> String {
+    let endpoint = Endpoint::from_path(&job.path);
+    let dialect = match endpoint {
+        Endpoint::Messages | Endpoint::CountTokens => paceline_wire::Dialect::Anthropic,
+        _ => paceline_wire::Dialect::OpenAi,
+    };
+    let peek = request::peek(dialect, endpoint, &job.body);
+    peek.ok().and_then(|peek| peek.model.map(std::borrow::Cow::into_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_fault_of_others_passes() {
+        for (class, passing) in [
+            (Class::Transient, true),
+            (Class::Overloaded, true),
+            (Class::Auth, false),
+            (Class::Money, false),
+            (Class::Daily, false),
+            (Class::BadRequest, false),
+        ] {
+            assert_eq!(is_passing(class), passing, "{class:?}");
+            assert_eq!(
+                matches!(no_upstream(class, String::new()), End::NoUpstream { .. }),
+                !passing,
+                "{class:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_model_is_read_from_any_body() {
+        let line = |path: &'static str, body: &'static str| Line {
+            id: "a".to_owned(),
+            family: paceline_wire::line::Family::Body,
+            path: path.into(),
+            body: body.into(),
+            options: Default::default(),
+        };
+        assert_eq!(model(&line("/v1/messages", r#"{"model":"claude-x","messages":[]}"#)), "claude-x");
+        assert_eq!(model(&line("/v1/embeddings", r#"{"input":"x","model":"e"}"#)), "e");
+        assert_eq!(model(&line("/v1/messages", "garbage")), "");
+    }
+}

@@ -1,0 +1,105 @@
+//! Who sends the jobs: the client in earnest, a fake in tests.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use paceline_core::feedback::Class;
+use paceline_wire::line::Line;
+use paceline_wire::price::MicroUsd;
+use paceline_wire::usage::FullUsage;
+
+/// Sends jobs, each when the limits allow it.
+pub trait Sender: Clone + Send + Sync + 'static {
+    /// Sends one job. `start` must be asked right before each attempt goes out, and nothing may be sent when it says no.
+    /// Dropping the future takes the job back.
+    fn send(&self, job: Arc<Line>, start: Start) -> impl Future<Output = Reply> + Send;
+
+    /// The job's model, if nobody can say what its answer will cost.
+    fn unpriced(&self, job: &Line) -> Option<String>;
+}
+
+/// Asked right before an attempt goes out: writes down that the job may be billed from now on. False when nothing may be
+/// sent any more.
+#[derive(Clone)]
+pub struct Start(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Start {
+    /// A question that `ask` answers.
+    pub fn new(ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+
+    /// Whether the attempt may go out.
+    pub fn may_go(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Start").finish_non_exhaustive()
+    }
+}
+
+/// How a job ended, and what it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// How it ended.
+    pub end: End,
+    /// Attempts that were sent.
+    pub attempts: u32,
+    /// How many of them were throttled.
+    pub throttled: u32,
+    /// What the answer says it used.
+    pub usage: Option<FullUsage>,
+    /// What that cost; `None` when the price is not known.
+    pub cost: Option<MicroUsd>,
+}
+
+impl Reply {
+    /// An end that took nothing.
+    pub fn of(end: End) -> Self {
+        Self { end, attempts: 0, throttled: 0, usage: None, cost: None }
+    }
+}
+
+/// What the provider answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The provider's own name for the exchange.
+    pub request_id: Option<String>,
+    /// The body, byte for byte.
+    pub body: Bytes,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// With a whole answer that says success.
+    Answered(Answer),
+    /// Without success.
+    Failed {
+        /// What the failure means; `None` when nothing was sent.
+        class: Option<Class>,
+        /// In words.
+        message: String,
+        /// The last answer, if there was one.
+        answer: Option<Answer>,
+        /// It might go well later: the fault was not the job's.
+        passing: bool,
+    },
+    /// Its own deadline came first.
+    Expired,
+    /// No credential is left: other jobs would fare alike. This one stays to be done.
+    NoUpstream {
+        /// What the provider said of the last one.
+        class: Class,
+        /// What to do.
+        message: String,
+    },
+    /// It was taken back. It stays to be done.
+    Withdrawn,
+}
