@@ -1,0 +1,18 @@
+//! `paceline sim`: its flags.
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(crate) struct SimArgs {
+    /// How many seeds each case runs with
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: u64,
+
+    /// Which table to print; without it, all
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: Option<String>,
+
+    /// Only cases whose name holds this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+}

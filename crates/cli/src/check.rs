@@ -1,0 +1,74 @@
+//! `paceline check`: says what a configuration means, or what is wrong with it.
+
+use std::io::{self, Write};
+
+use crate::args::CheckArgs;
+use crate::config::{self, Config, Quota, SecretSource};
+use crate::exit::{Exit, Failure};
+use crate::progress::{limit_name, span};
+use crate::terminal;
+
+/// Checks the file and prints what it means.
+pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+    let config = config::load(&args.config)?;
+    for upstream in &config.upstreams {
+        if let Some(source) = &upstream.api_key {
+            source.read(&config.folder).map_err(|fault| {
+                Failure::usage(anyhow::anyhow!(
+                    "{}: upstream `{}`: {fault}",
+                    args.config.display(),
+                    upstream.name
+                ))
+            })?;
+        }
+    }
+    let mut text = Vec::new();
+    describe(&config, &mut text).expect("writing to a vector cannot fail");
+    // A reader who has closed the pipe has seen enough.
+    let _ = io::stdout().write_all(terminal::lines(&String::from_utf8_lossy(&text)).as_bytes());
+    Ok(Exit::Done)
+}
+
+fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "serve on {}, admin on {}", config.server.listen, config.server.admin)?;
+    for upstream in &config.upstreams {
+        let url = upstream.base_url.as_ref().or(upstream.provider.base_url.as_ref());
+        let account = upstream.account.as_deref().unwrap_or(&upstream.name);
+        let key = match &upstream.api_key {
+            Some(SecretSource::Env(name)) => format!("key from `{name}`"),
+            Some(SecretSource::File { path, .. }) => format!("key from the file `{}`", path.display()),
+            None => "the provider's usual key, if any".to_owned(),
+        };
+        let url = url.map_or("nowhere", String::as_str);
+        writeln!(
+            out,
+            "upstream `{}`: {} at {url}, account `{account}`, {key}",
+            upstream.name, upstream.provider.name
+        )?;
+    }
+    for quota in &config.quotas {
+        writeln!(out, "quota of `{}` for {}: {}", quota.account, quota.models.join(", "), limits(quota))?;
+    }
+    for pool in &config.pools {
+        let send_as = pool.send_as.as_ref().map(|name| format!(" as `{name}`")).unwrap_or_default();
+        let fallback = match pool.fallback.as_slice() {
+            [] => String::new(),
+            names => format!(", then the pool {}", names.join(", ")),
+        };
+        writeln!(out, "model `{}`: {}{send_as}{fallback}", pool.model, pool.upstreams.join(", "))?;
+    }
+    for caller in &config.callers {
+        let hash = &caller.key_hash[..8];
+        let budget = caller.budget.map(|(amount, window)| format!(", at most {amount} in {}", span(window)));
+        let (priority, weight, budget) = (caller.priority, caller.weight, budget.unwrap_or_default());
+        writeln!(out, "caller `{}`: key hash {hash}…, {priority}, weight {weight}{budget}", caller.name)?;
+    }
+    Ok(())
+}
+
+fn limits(quota: &Quota) -> String {
+    let ceilings =
+        quota.ceilings.iter().map(|c| format!("{} {}", c.limit, limit_name(c.dimension, c.window)));
+    let slots = quota.in_flight.map(|slots| format!("{slots} in flight"));
+    ceilings.chain(slots).collect::<Vec<_>>().join(", ")
+}

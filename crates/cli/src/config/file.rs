@@ -1,0 +1,114 @@
+//! The configuration file as people write it: keys and their forms, not yet checked against each other.
+
+use paceline_wire::price::MicroUsd;
+use paceline_wire::provider::rate::Rate;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use toml::Spanned;
+
+use super::secret::SecretSource;
+use crate::units;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) server: Server,
+    pub(super) upstream: Vec<Upstream>,
+    pub(super) quota: Vec<Quota>,
+    pub(super) pool: Vec<Pool>,
+    pub(super) caller: Vec<Caller>,
+}
+
+/// `[server]`: where the gateway listens.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Server {
+    pub(super) listen: Option<Spanned<String>>,
+    pub(super) admin: Option<Spanned<String>>,
+    pub(super) allow_remote: bool,
+}
+
+/// `[[upstream]]`: one place to send to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upstream {
+    pub(super) name: Spanned<String>,
+    pub(super) provider: Spanned<String>,
+    pub(super) base_url: Option<Spanned<String>>,
+    pub(super) api_key: Option<SecretSource>,
+    pub(super) account: Option<Spanned<String>>,
+}
+
+/// `[[quota]]`: a ceiling of one account for a set of models.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Quota {
+    pub(super) account: Spanned<String>,
+    #[serde(default)]
+    pub(super) models: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) requests: Rates,
+    #[serde(default)]
+    pub(super) input_tokens: Rates,
+    #[serde(default)]
+    pub(super) output_tokens: Rates,
+    #[serde(default)]
+    pub(super) tokens: Rates,
+    pub(super) in_flight: Option<Spanned<u32>>,
+}
+
+/// `[[pool]]`: the upstreams that can serve one model name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pool {
+    pub(super) model: Spanned<String>,
+    pub(super) upstreams: Spanned<Vec<Spanned<String>>>,
+    pub(super) send_as: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) fallback: Vec<Spanned<String>>,
+}
+
+/// `[[caller]]`: one of our own callers.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Caller {
+    pub(super) name: Spanned<String>,
+    pub(super) key_hash: Spanned<String>,
+    #[serde(default)]
+    pub(super) priority: Priority,
+    pub(super) weight: Option<Spanned<u32>>,
+    pub(super) budget: Option<Budget>,
+}
+
+/// The class of a caller's requests.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Priority {
+    Interactive,
+    #[default]
+    Normal,
+    Batch,
+}
+
+/// Quotas, as in `"50/min"` or `"50/min, 1000/day"`.
+#[derive(Debug, Default)]
+pub(super) struct Rates(pub(super) Vec<Rate>);
+
+impl<'de> Deserialize<'de> for Rates {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        Rate::parse_list(&text).map(Rates).map_err(D::Error::custom)
+    }
+}
+
+/// Money per window, as in `"20 USD/day"`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget(pub(super) MicroUsd, pub(super) std::time::Duration);
+
+impl<'de> Deserialize<'de> for Budget {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        units::spending(&text).map(|(amount, window)| Budget(amount, window)).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,43 @@
+//! The `paceline` command.
+
+mod args;
+mod check;
+mod config;
+mod exit;
+mod messages;
+mod mock;
+mod progress;
+mod run;
+mod sending;
+mod signals;
+mod sim;
+mod summary;
+mod terminal;
+mod units;
+mod upstream;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return messages::usage(&error).into(),
+    };
+    let ended = match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Mock(args) => mock::mock(args),
+        Command::Sim(args) => sim::sim(args),
+        Command::Check(args) => check::check(args),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            messages::failure(&failure);
+            failure.exit.into()
+        }
+    }
+}

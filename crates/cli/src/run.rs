@@ -1,0 +1,222 @@
+//! `paceline run`: from the command line to a batch, and from its end to an exit code.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::Context;
+use paceline::{Ceilings, Client, Timeouts};
+use paceline_batch::{
+    CheckError, Checked, ClientSender, Control, Progress, RunOptions, Selection, StopReason, Summary,
+};
+use paceline_core::quota::{Dimension, OutputRule, Quota};
+use paceline_wire::line::Defaults;
+use paceline_wire::provider::Provider;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::args::{self, ProgressStyle, RunArgs};
+use crate::exit::{Exit, Failure};
+use crate::messages;
+use crate::mock::{self, InProcess};
+use crate::progress::{Reporter, View, count};
+use crate::sending::Sending;
+use crate::signals::Signals;
+use crate::summary::Closing;
+use crate::upstream::{self, Destination, ProcessEnvironment};
+
+/// Between two looks at a run.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Runs the batch.
+pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start").map_err(Failure::stopped)?;
+    let ended = runtime.block_on(prepare_and_run(args));
+    // Not waited for: a thread may still be blocked in reading an input that never ends.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
+    let mut signals = Signals::install().context("cannot take signals over").map_err(Failure::stopped)?;
+    let (destination, _mock) = destination(args).await?;
+    let options = options(args, &destination.provider)?;
+    let checking = tokio::task::spawn_blocking(move || Checked::new(options));
+    let checked = tokio::select! {
+        checked = checking => checked.context("the check broke off").map_err(Failure::stopped)?.map_err(refused)?,
+        exit = signals.next() => return Ok(exit), // Nothing was sent, so nothing has to end well.
+    };
+    let quiet = matches!(args.progress, ProgressStyle::Json | ProgressStyle::None);
+    if !quiet {
+        messages::findings(&checked.report());
+    }
+    if args.scope.dry_run {
+        let report = checked.report();
+        checked.abandon();
+        messages::say(&format!("{} would run; nothing was sent", count(report.chosen - report.done, "job")));
+        return Ok(Exit::Done);
+    }
+    let output = destination.provider.metering.output;
+    let providers = destination.providers.clone();
+    let client = client(args, destination)?;
+    let sender = ClientSender::new(client.clone(), None, providers);
+    let mut session = Session { client, output, signals, reporter: Reporter::new(args.progress) };
+    session.run(checked, sender, args).await
+}
+
+/// Where to send; the mock, when it is that, lives as long as its handle.
+async fn destination(args: &RunArgs) -> Result<(Destination, Option<InProcess>), Failure> {
+    if !args.target.mock {
+        let model = args.defaults.model.as_deref();
+        return Ok((upstream::choose(&args.target, model, &ProcessEnvironment)?, None));
+    }
+    let mock = mock::in_process().await?;
+    let provider = args.target.provider.as_deref().map(upstream::known).transpose()?;
+    Ok((mock.destination(provider), Some(mock)))
+}
+
+fn options(args: &RunArgs, provider: &Provider) -> Result<RunOptions, Failure> {
+    let mut defaults = Defaults::new(provider);
+    defaults.model = args.defaults.model.clone();
+    if args.target.mock && defaults.model.is_none() {
+        defaults.model = Some(mock::model(provider).to_owned());
+    }
+    defaults.max_tokens = args.defaults.max_tokens;
+    for pair in &args.defaults.set {
+        defaults.set(pair).map_err(Failure::usage)?;
+    }
+    let most = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    let selection = match (args.scope.first, args.scope.sample) {
+        (Some(n), _) => Selection::First(most(n)),
+        (None, Some(n)) => Selection::Sample(most(n)),
+        (None, None) => Selection::All,
+    };
+    Ok(RunOptions {
+        selection,
+        fresh: args.scope.fresh,
+        ordered: args.scope.ordered,
+        accept_changes: args.scope.accept_changes,
+        dry_run: args.scope.dry_run,
+        budget: args.bounds.budget,
+        deadline: args.bounds.deadline,
+        max_failures: args.bounds.max_failures,
+        ..RunOptions::new(args.inputs.clone(), args.output.clone(), defaults)
+    })
+}
+
+fn client(args: &RunArgs, destination: Destination) -> Result<Client, Failure> {
+    let timeout = args.bounds.timeout;
+    let timeouts = Timeouts { first_byte: timeout, total: Some(timeout), ..Timeouts::default() };
+    let mut builder = Client::builder().timeouts(timeouts).max_attempts(args.bounds.max_attempts);
+    // The first ceilings that match a model hold: flags come before the configuration.
+    for ceilings in ceilings(&args.ceilings).into_iter().chain(destination.ceilings) {
+        builder = builder.ceilings(ceilings);
+    }
+    for upstream in destination.upstreams {
+        builder = builder.upstream(upstream);
+    }
+    for pool in destination.pools {
+        builder = builder.pool(pool);
+    }
+    builder.build().map_err(Failure::usage)
+}
+
+fn ceilings(typed: &args::Ceilings) -> Option<Ceilings> {
+    let quotas = [
+        (Dimension::Requests, MINUTE, typed.rpm),
+        (Dimension::Requests, DAY, typed.rpd),
+        (Dimension::InputTokens, MINUTE, typed.itpm),
+        (Dimension::OutputTokens, MINUTE, typed.otpm),
+        (Dimension::TotalTokens, MINUTE, typed.tpm),
+    ];
+    let mut ceilings = Ceilings::new();
+    let mut any = typed.in_flight.is_some();
+    for (dimension, window, limit) in quotas {
+        let Some(limit) = limit else { continue };
+        ceilings = ceilings.quota(Quota { dimension, window, limit });
+        any = true;
+    }
+    if let Some(slots) = typed.in_flight {
+        ceilings = ceilings.in_flight(slots);
+    }
+    any.then_some(ceilings)
+}
+
+/// A batch that cannot begin; nothing was sent.
+fn refused(error: CheckError) -> Failure {
+    Failure::usage(error)
+}
+
+/// A run under way.
+struct Session {
+    client: Client,
+    output: OutputRule,
+    signals: Signals,
+    reporter: Reporter,
+}
+
+impl Session {
+    async fn run(&mut self, checked: Checked, sender: ClientSender, args: &RunArgs) -> Result<Exit, Failure> {
+        let (control, progress) = (Control::new(), Progress::new());
+        let sending = Sending::watch(&self.client);
+        let batch =
+            paceline_batch::run(checked, sender, control.clone(), progress.clone(), Box::new(io::stdout()));
+        let (summary, signal) = self.attend(batch, &control, &progress).await?;
+        let view = View::new(summary.view, &self.client.snapshot().await);
+        self.reporter.finish();
+        let exit = exit(&summary, signal);
+        let closing =
+            Closing { view: &view, summary: &summary, sending: sending.span(), output: self.output, exit };
+        match args.progress {
+            ProgressStyle::Json => messages::say_json(&closing.json()),
+            ProgressStyle::None => {}
+            ProgressStyle::Auto | ProgressStyle::Plain => messages::say(&closing.text()),
+        }
+        closing.remedy();
+        Ok(exit)
+    }
+
+    /// Stays with the batch until it ends: shows how it gets on, and passes signals to it.
+    async fn attend(
+        &mut self,
+        batch: impl Future<Output = Result<Summary, CheckError>> + Send + 'static,
+        control: &Control,
+        progress: &Progress,
+    ) -> Result<(Summary, Option<Exit>), Failure> {
+        let mut batch = tokio::spawn(batch);
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut first = None;
+        loop {
+            tokio::select! {
+                ended = &mut batch => {
+                    let ended = ended.context("the run broke off").map_err(Failure::stopped)?;
+                    return Ok((ended.map_err(refused)?, first));
+                }
+                signal = self.signals.next() => match first {
+                    None => {
+                        first = Some(signal);
+                        control.drain();
+                        let waiting = progress.view().in_flight;
+                        self.reporter.aside(|| messages::draining(waiting));
+                    }
+                    Some(_) => control.stop(),
+                },
+                _ = looks.tick() => {
+                    let snapshot = self.client.snapshot().await;
+                    self.reporter.show(&View::new(progress.view(), &snapshot));
+                }
+            }
+        }
+    }
+}
+
+fn exit(summary: &Summary, signal: Option<Exit>) -> Exit {
+    match &summary.stop {
+        Some(StopReason::Interrupted) => signal.unwrap_or(Exit::Interrupted),
+        Some(_) => Exit::Stopped,
+        None if summary.view.failed > 0 => Exit::SomeFailed,
+        None => Exit::Done,
+    }
+}

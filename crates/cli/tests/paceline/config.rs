@@ -1,0 +1,112 @@
+//! What the configuration says when it is wrong, and what it means when it is right.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::{command, ended, paceline};
+
+const UPSTREAM: &str = "[[upstream]]\nname = \"a\"\nprovider = \"anthropic\"\n";
+
+#[test]
+fn every_fault_names_its_line_its_key_and_a_remedy() {
+    let hash = "key_hash = \"af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262\"\n";
+    let cases = [
+        ("a key that does not exist", format!("{UPSTREAM}api_kee = {{ env = \"X\" }}\n")),
+        ("a section that does not exist", "[sever]\nlisten = \"127.0.0.1:1\"\n".to_owned()),
+        (
+            "a provider that does not exist",
+            "[[upstream]]\nname = \"a\"\nprovider = \"antropic\"\n".to_owned(),
+        ),
+        ("no name", "[[upstream]]\nprovider = \"anthropic\"\n".to_owned()),
+        ("an empty name", "[[upstream]]\nname = \" \"\nprovider = \"anthropic\"\n".to_owned()),
+        ("the same name twice", format!("{UPSTREAM}{UPSTREAM}")),
+        ("a key in the file", format!("{UPSTREAM}api_key = \"sk-canary\"\n")),
+        ("two places for a key", format!("{UPSTREAM}api_key = {{ env = \"A\", file = \"b\" }}\n")),
+        ("a misspelled place", format!("{UPSTREAM}api_key = {{ enf = \"A\" }}\n")),
+        ("a variable that is not set", format!("{UPSTREAM}api_key = {{ env = \"NOT_SET\" }}\n")),
+        ("a key file that is not there", format!("{UPSTREAM}api_key = {{ file = \"nowhere\" }}\n")),
+        ("a URL without a scheme", format!("{UPSTREAM}base_url = \"example.com\"\n")),
+        ("a URL with a password", format!("{UPSTREAM}base_url = \"https://u:canary@example.com\"\n")),
+        ("a quota without a window", format!("{UPSTREAM}[[quota]]\naccount = \"a\"\nrequests = \"50\"\n")),
+        (
+            "a window that does not exist",
+            format!("{UPSTREAM}[[quota]]\naccount = \"a\"\nrequests = \"50/mni\"\n"),
+        ),
+        ("a quota of nobody", format!("{UPSTREAM}[[quota]]\naccount = \"b\"\nrequests = \"50/min\"\n")),
+        ("a quota of nothing", format!("{UPSTREAM}[[quota]]\naccount = \"a\"\n")),
+        ("no slot at all", format!("{UPSTREAM}[[quota]]\naccount = \"a\"\nin_flight = 0\n")),
+        ("a negative number", format!("{UPSTREAM}[[quota]]\naccount = \"a\"\nin_flight = -1\n")),
+        ("a pool of nobody", format!("{UPSTREAM}[[pool]]\nmodel = \"m\"\nupstreams = []\n")),
+        ("a pool of a stranger", format!("{UPSTREAM}[[pool]]\nmodel = \"m\"\nupstreams = [\"b\"]\n")),
+        (
+            "a fallback on nothing",
+            format!("{UPSTREAM}[[pool]]\nmodel = \"m\"\nupstreams = [\"a\"]\nfallback = [\"n\"]\n"),
+        ),
+        (
+            "a fallback on itself",
+            format!("{UPSTREAM}[[pool]]\nmodel = \"m\"\nupstreams = [\"a\"]\nfallback = [\"m\"]\n"),
+        ),
+        ("no hash", "[[caller]]\nname = \"ci\"\nkey_hash = \"secret\"\n".to_owned()),
+        ("the hash of nothing", format!("[[caller]]\nname = \"ci\"\n{hash}")),
+        (
+            "a priority that does not exist",
+            "[[caller]]\nname = \"ci\"\nkey_hash = \"\"\npriority = \"bacth\"\n".to_owned(),
+        ),
+        (
+            "a budget without a window",
+            "[[caller]]\nname = \"ci\"\nkey_hash = \"\"\nbudget = \"20 USD\"\n".to_owned(),
+        ),
+        ("open to the world", "[server]\nlisten = \"0.0.0.0:4000\"\n".to_owned()),
+        ("no address", "[server]\nlisten = \"localhost\"\n".to_owned()),
+        ("one address for both", "[server]\nadmin = \"127.0.0.1:4000\"\n".to_owned()),
+        ("a type that is not meant", "[server]\nlisten = 4000\n".to_owned()),
+        ("no TOML", "upstream = [\n".to_owned()),
+        (
+            "bytes that act on a terminal",
+            "[[upstream]]\nname = \"a\"\nprovider = \"\\u001b[31m\\u202e\"\n".to_owned(),
+        ),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let mut said = String::new();
+    for (what, text) in cases {
+        fs::write(folder.path().join("c.toml"), text).unwrap();
+        let ended = paceline(folder.path(), &["check", "--config", "c.toml"]);
+        assert_eq!(ended.code, Some(2), "{what}");
+        assert_eq!(ended.stdout, "", "{what}");
+        writeln!(said, "# {what}\n{}", ended.stderr).unwrap();
+    }
+    assert!(!said.contains("canary"), "a secret is repeated: {said}");
+    insta::assert_snapshot!("config_faults", said);
+}
+
+#[test]
+fn the_example_means_what_it_says() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.toml");
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(example, folder.path().join("c.toml")).unwrap();
+    fs::create_dir(folder.path().join("secrets")).unwrap();
+    let key = folder.path().join("secrets/second-key");
+    fs::write(&key, "sk-ant-canary").unwrap();
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let mut check = command(folder.path(), &["check", "--config", "c.toml"]);
+    for name in ["ANTHROPIC_API_KEY", "ANTHROPIC_BACKUP_KEY", "OPENAI_API_KEY"] {
+        check.env(name, "sk-canary-abcdef");
+    }
+    let ended = ended(check.output().unwrap());
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert!(!ended.stdout.contains("canary"));
+    insta::assert_snapshot!("config_example", ended.stdout);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = paceline(folder.path(), &["check", "--config", "nowhere.toml"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended.stderr.starts_with("error: config file `nowhere.toml` cannot be read: "),
+        "{}",
+        ended.stderr
+    );
+}
