@@ -51,6 +51,7 @@ enum State {
     },
     OutOfService {
         class: Class,
+        since: Time,
         until: Time,
     },
 }
@@ -72,11 +73,11 @@ impl Breaker {
                 }
             }
             State::HalfOpen { since, probes, .. } => {
-                let steps = (now.since(since).as_nanos() / HALF_OPEN_STEP.as_nanos()) as u32;
-                if HALF_OPEN_STEPS <= steps {
+                if HALF_OPEN_STEP * HALF_OPEN_STEPS <= now.since(since) {
                     self.close();
                     return Time::ZERO;
                 }
+                let steps = (now.since(since).as_nanos() / HALF_OPEN_STEP.as_nanos()) as u32;
                 let allowed = (1u32 << (steps + 1)) - 1;
                 if probes < allowed { Time::ZERO } else { since + HALF_OPEN_STEP * (steps + 1) }
             }
@@ -102,10 +103,13 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn handle_success(&mut self, now: Time) {
+    /// An attempt that was sent at `sent_at` was answered.
+    pub(crate) fn handle_success(&mut self, now: Time, sent_at: Time) {
         self.count(now, true);
         self.consecutive = 0;
         match &mut self.state {
+            // What was sent before the credential was refused says nothing about it now.
+            State::OutOfService { since, .. } if sent_at <= *since => {}
             State::OutOfService { .. } => self.close(),
             State::HalfOpen { succeeded, .. } => {
                 *succeeded += 1;
@@ -114,6 +118,13 @@ impl Breaker {
                 }
             }
             State::Closed | State::Open { .. } => {}
+        }
+    }
+
+    /// A probe ended and said nothing: another one is needed.
+    pub(crate) fn handle_unknown(&mut self) {
+        if let State::HalfOpen { probes, .. } = &mut self.state {
+            *probes = probes.saturating_sub(1);
         }
     }
 
@@ -133,13 +144,13 @@ impl Breaker {
 
     /// The credential was refused, or its money is gone.
     pub(crate) fn take_out(&mut self, now: Time, class: Class) {
-        self.state = State::OutOfService { class, until: now + OUT_OF_SERVICE };
+        self.state = State::OutOfService { class, since: now, until: now + OUT_OF_SERVICE };
     }
 
     /// Why nothing may be sent here before a human acts.
     pub(crate) fn out_of_service(&self, now: Time) -> Option<Class> {
         match self.state {
-            State::OutOfService { class, until } if now < until => Some(class),
+            State::OutOfService { class, until, .. } if now < until => Some(class),
             _ => None,
         }
     }
@@ -213,7 +224,7 @@ mod tests {
         breaker.pass(at(5_000));
         for success in 0..3 {
             assert_eq!(breaker.ready_at(at(60_000), false), Time::NEVER, "{success}");
-            breaker.handle_success(at(60_000));
+            breaker.handle_success(at(60_000), at(60_000));
             assert_eq!(breaker.ready_at(at(60_000), false), Time::ZERO);
             breaker.pass(at(60_000));
         }
@@ -235,7 +246,7 @@ mod tests {
             if step % 3 == 0 {
                 breaker.handle_failure(at(step * 10), 0.5);
             } else {
-                breaker.handle_success(at(step * 10));
+                breaker.handle_success(at(step * 10), at(step * 10));
             }
         }
         assert_eq!(breaker.ready_at(at(10_000), false), Time::ZERO);
@@ -248,7 +259,7 @@ mod tests {
         assert_eq!(breaker.out_of_service(at(1)), Some(Class::Auth));
         assert!(breaker.pass(at(300_000)));
         assert!(at(599_000) < breaker.ready_at(at(300_001), true));
-        breaker.handle_success(at(300_100));
+        breaker.handle_success(at(300_100), at(300_000));
         assert_eq!(breaker.health(at(300_100)), Health::Closed);
     }
 }

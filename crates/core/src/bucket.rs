@@ -7,13 +7,13 @@ use crate::evidence::{Evidence, Refill, Sent};
 use crate::feedback::LimitSeen;
 use crate::ledger::Ledger;
 use crate::pacer::{Pace, Pacer};
-use crate::quota::{Dimension, Quota};
+use crate::quota::{Dimension, MOST_LIMIT, Quota};
 use crate::setpoint::{Refusal, SetPoint};
 use crate::time::Time;
 use crate::tuning::{
     ESTIMATE_ERROR, ESTIMATE_MEMORY, ESTIMATE_SIGMAS, INTERACTIVE_OVERDRAFT, LEDGER_MARGIN_PRODUCED,
-    LONGEST_PACED_WINDOW, PACER_BURST, PACER_BURST_CAUTIOUS, PACER_MARGIN, PROVEN_BURST, PROVEN_OVERDRAFT,
-    PROVING_REQUEST, RAISE_SIGHTINGS, SETPOINT_LEAST, SETPOINT_LEAST_PRODUCED,
+    LONGEST_PACED_WINDOW, PACER_BURST, PACER_BURST_CAUTIOUS, PACER_MARGIN, PACER_REFUND, PROVEN_BURST,
+    PROVEN_OVERDRAFT, PROVING_REQUEST, RAISE_SIGHTINGS, SETPOINT_LEAST, SETPOINT_LEAST_PRODUCED,
 };
 
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) struct Bucket {
     pub(crate) window: Duration,
     ceiling: Option<u64>,
     reported: Option<u64>,
+    reported_at: Time, // When the request was sent whose answer told it: older answers may tell what was before.
     raise: Option<(u64, u32)>, // A higher limit that was reported, and how often in a row.
     set_point: Option<SetPoint>,
     pub(crate) ledger: Ledger,
@@ -64,6 +65,7 @@ impl Bucket {
             window,
             ceiling: None,
             reported: None,
+            reported_at: Time::ZERO,
             raise: None,
             set_point: None,
             ledger: Ledger::new(window),
@@ -95,14 +97,14 @@ impl Bucket {
     }
 
     pub(crate) fn set_ceiling(&mut self, ceiling: Option<u64>) {
-        self.ceiling = ceiling;
+        self.ceiling = ceiling.map(|limit| limit.min(MOST_LIMIT));
         if ceiling.is_some() {
             self.stop_rising();
         }
     }
 
     pub(crate) fn remember(&mut self, now: Time, limit: u64) {
-        self.set_point = Some(SetPoint::remembered(now, self.window, limit));
+        self.set_point = Some(SetPoint::remembered(now, self.window, limit.min(MOST_LIMIT)));
     }
 
     /// The limit held to now.
@@ -182,8 +184,10 @@ impl Bucket {
 
     /// What headers prove to be left; negative when they prove nothing.
     fn proven_left(&self, now: Time, committed: u64) -> i64 {
+        // What is left of a higher limit proves nothing about the ceiling.
+        let capped = self.ceiling.is_some_and(|ceiling| Some(ceiling) < self.reported);
         match &self.evidence {
-            Some(evidence) if evidence.is_fresh(now) => {
+            Some(evidence) if !capped && evidence.is_fresh(now) => {
                 let quota = (self.limit(now), self.window);
                 let left = evidence.at_least(now, &self.ledger, quota, self.refill.is_continuous());
                 left.saturating_sub_unsigned(committed)
@@ -263,7 +267,7 @@ impl Bucket {
 
     /// A limit that was told to an earlier session.
     pub(crate) fn recall(&mut self, limit: u64) {
-        self.reported = Some(limit);
+        self.reported = Some(limit.clamp(1, MOST_LIMIT));
     }
 
     /// Corrects a charge made at `at` by `delta`, on pacer and ledger.
@@ -271,7 +275,8 @@ impl Bucket {
         let rate = self.rate(now);
         if let Some(pacer) = &mut self.pacer {
             let burst = rate * PACER_BURST.as_secs_f64();
-            pacer.correct(-delta as f64, Pace { rate, burst, saved: burst });
+            let given_back = if delta < 0 { -delta as f64 * PACER_REFUND } else { -delta as f64 };
+            pacer.correct(given_back, Pace { rate, burst, saved: burst });
         }
         if on_ledger {
             self.ledger.adjust(at, delta);
@@ -299,8 +304,13 @@ impl Bucket {
 
     /// A response reports this bucket's state.
     pub(crate) fn handle_report(&mut self, now: Time, seen: &LimitSeen, sent: Sent) {
-        if let Some(limit) = seen.limit {
+        // Zero stands for what is not known.
+        if let Some(limit) = seen.limit.filter(|limit| 0 < *limit && self.reported_at <= sent.at) {
+            let before = self.reported;
             self.adopt(limit);
+            if self.reported != before {
+                self.reported_at = sent.at;
+            }
         }
         self.refill.handle_report(seen, self.window, now.since(sent.at));
         let limit = self.limit(now);
@@ -311,6 +321,7 @@ impl Bucket {
 
     /// Believes a reported limit: a lower one at once, a higher one when it is repeated.
     pub(crate) fn adopt(&mut self, limit: u64) {
+        let limit = limit.min(MOST_LIMIT);
         match self.reported {
             Some(known) if known < limit => {
                 let sightings = match self.raise {
@@ -351,6 +362,13 @@ impl Bucket {
         }
         self.largest_accepted = 0;
         self.evidence = None;
+    }
+
+    /// The provider refuses again and again.
+    pub(crate) fn handle_block(&mut self) {
+        if let Some(point) = &mut self.set_point {
+            point.handle_block();
+        }
     }
 
     /// How full it is, as a share of what is believed: the fullest bucket is blamed for an unnamed refusal.

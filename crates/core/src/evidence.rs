@@ -45,7 +45,7 @@ impl Evidence {
         }
         Some(Self {
             remaining,
-            rounding: seen.rounding,
+            rounding: seen.rounding.min(limit),
             sent_at: sent.at,
             counted: ledger.total_at(sent.at - EVIDENCE_REORDER),
             charged_then: ledger.total_after(sent.at),
@@ -105,7 +105,7 @@ impl Refill {
             return;
         }
         let full_in = window.mul_f64(used);
-        let error = full_in.abs_diff(reset).min(full_in.abs_diff(reset + ago));
+        let error = full_in.abs_diff(reset).min(full_in.abs_diff(reset.saturating_add(ago)));
         if REFILL_TOLERANCE < error {
             *self = Self::default();
         } else if REFILL_LITTLE.contains(&used) {

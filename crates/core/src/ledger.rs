@@ -54,7 +54,7 @@ impl Ledger {
         let slot = self.slot(self.newest);
         self.bins[slot].amount += amount as i64;
         self.sum += amount as i64;
-        self.total += amount;
+        self.total = self.total.saturating_add(amount);
     }
 
     /// Corrects what was charged at `at`, unless that has left the window.
@@ -79,7 +79,7 @@ impl Ledger {
             let at = from + span.mul_f64((piece as f64 + 0.5) / pieces as f64);
             self.adjust(at, share as i64);
         }
-        self.total += amount;
+        self.total = self.total.saturating_add(amount);
     }
 
     /// Everything ever charged.

@@ -11,14 +11,17 @@ use crate::engine::{AttemptId, Bind, Learned, LimitSource, LimiterSpec, Priority
 use crate::gate::Gate;
 use crate::in_flight::InFlight;
 use crate::production::Production;
-use crate::quota::{Demand, Dimension, Metering, OutputRule, Quota};
+use crate::quota::{Demand, Dimension, LONGEST_WINDOW, Metering, OutputRule, Quota, SHORTEST_WINDOW};
 use crate::time::Time;
 use crate::tuning::{
-    INTERACTIVE_ACTIVE, INTERACTIVE_HOLD, OUTPUT_MARGIN, PROVEN_FLOOR, PROVEN_PACE, PROVEN_PACE_SHARED,
-    PROVEN_SHARE, PROVEN_SPOILED, RAMP_GROWTH,
+    INTERACTIVE_ACTIVE, INTERACTIVE_HOLD, OUTPUT_COMMITTED, OUTPUT_MARGIN, PROVEN_FLOOR, PROVEN_PACE,
+    PROVEN_PACE_SHARED, PROVEN_SHARE, PROVEN_SPOILED, RAMP_GROWTH,
 };
 
 pub(crate) use answer::Outcome;
+
+/// More quotas than any provider has for one set of models: what errors name is not to grow without end.
+const MOST_BUCKETS: usize = 16;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -63,9 +66,9 @@ pub(crate) struct Applicant<'a> {
 
 /// When a request may go, and what holds it back until then.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ready {
-    pub(crate) at: Time,
-    pub(crate) bind: Bind,
+struct Ready {
+    at: Time,
+    bind: Bind,
 }
 
 impl Limiter {
@@ -110,15 +113,21 @@ impl Limiter {
             self.bucket(quota.dimension, quota.window);
         }
         for bucket in &mut self.buckets {
-            let same = |quota: &&Quota| quota.dimension == bucket.dimension && quota.window == bucket.window;
+            let same = |quota: &&Quota| {
+                quota.dimension == bucket.dimension && metered(quota.window) == bucket.window
+            };
             bucket.set_ceiling(ceilings.iter().find(same).map(|quota| quota.limit));
         }
     }
 
-    /// The bucket of a dimension and window, made when it is new.
+    /// The bucket of a dimension and window, made when it is new; the minute's when there are too many.
     fn bucket(&mut self, dimension: Dimension, window: Duration) -> &mut Bucket {
+        let window = metered(window);
         let known = self.buckets.iter().position(|b| b.dimension == dimension && b.window == window);
         let index = known.unwrap_or_else(|| {
+            if MOST_BUCKETS <= self.buckets.len() {
+                return dimension as usize;
+            }
             self.buckets.push(Bucket::new(dimension, window));
             self.buckets.len() - 1
         });
@@ -147,10 +156,12 @@ impl Limiter {
     }
 
     /// When the request may go; now or earlier means now, and [`Limiter::admit`] will hold the headroom.
-    pub(crate) fn ready_at(&mut self, now: Time, applicant: &Applicant, charges: &Charges) -> Ready {
+    pub(crate) fn ready_at(&mut self, now: Time, applicant: &Applicant, charges: &Charges) -> Time {
         let ready = self.find_ready(now, applicant, charges);
-        self.binds = (now < ready.at).then_some(ready.bind).or(self.binds);
-        ready
+        if now < ready.at {
+            self.binds = Some(ready.bind);
+        }
+        ready.at
     }
 
     fn find_ready(&mut self, now: Time, applicant: &Applicant, charges: &Charges) -> Ready {
@@ -163,7 +174,9 @@ impl Limiter {
         }
         let interactive = applicant.priority == Priority::Interactive;
         let pace = self.pace(now);
-        if let Some(ready) = self.output_slots_ready(now, interactive, pace) {
+        // What is left now will be produced into by those in flight: output is never hurried.
+        let unhurried = pace.min(1.0);
+        if let Some(ready) = self.output_slots_ready(now, interactive, unhurried) {
             return ready;
         }
         let underway = self.production.underway(now);
@@ -182,7 +195,7 @@ impl Limiter {
                 committed: if produced { committed } else { 0 },
                 cautious,
                 interactive,
-                pace,
+                pace: if produced { unhurried } else { pace },
                 gather: applicant.gather[dimension as usize],
             };
             let bucket = &mut self.buckets[index];
@@ -239,7 +252,8 @@ impl Limiter {
 
     /// Output tokens that those in flight will have produced in the end.
     fn committed(&self, now: Time) -> u64 {
-        u64::from(self.production.in_flight()) * self.production.expected(now, None)
+        let expected = self.production.expected(now, None) as f64 * f64::from(self.production.in_flight());
+        (expected * OUTPUT_COMMITTED) as u64
     }
 
     /// Whether a refusal or an outage was not long ago.
@@ -293,6 +307,11 @@ impl Limiter {
         Reservation { sent_at: now, charges }
     }
 
+    /// How long a refusal keeps everybody out.
+    pub(crate) fn closed_for(&self, now: Time) -> Duration {
+        self.gate.closed_for(now).unwrap_or_default()
+    }
+
     pub(crate) fn is_self_hosted(&self) -> bool {
         self.self_hosted
     }
@@ -335,4 +354,9 @@ impl Limiter {
             .map(|view| Learned { quota: view.quota, source: view.source, age: Duration::ZERO })
             .collect()
     }
+}
+
+/// The window that is metered for the one that is named.
+fn metered(window: Duration) -> Duration {
+    window.clamp(SHORTEST_WINDOW, LONGEST_WINDOW)
 }

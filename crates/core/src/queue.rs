@@ -43,6 +43,9 @@ type VirtualTime = u64;
 /// One second of a limit's steady rate, in virtual time.
 const VIRTUAL_SECOND: f64 = 1e9;
 
+/// What a request counts where no limit says how much it is worth: there, requests are shared.
+const UNMETERED_SECONDS: f64 = 1.0;
+
 /// What is needed to place a request: its key breaks no tie, `arrival` is unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
@@ -110,6 +113,7 @@ impl Class {
         let Some(state) = self.tenants.get_mut(&tenant) else { return };
         let before = state.served;
         self.least_served = self.least_served.max(before);
+        let seconds = if 0.0 < seconds { seconds } else { UNMETERED_SECONDS };
         state.served = before.saturating_add((seconds * VIRTUAL_SECOND / f64::from(weight.max(1))) as u64);
         if self.order.remove(&(before, tenant)) {
             self.order.insert((state.served, tenant));

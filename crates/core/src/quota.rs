@@ -2,6 +2,15 @@
 
 use std::time::Duration;
 
+/// More tokens than any request has: what claims more is counted as this, so that sums cannot overflow.
+pub(crate) const MOST_UNITS: u64 = 1 << 36;
+/// More than any limit: what claims more is held to this.
+pub(crate) const MOST_LIMIT: u64 = 1 << 50;
+/// Nobody meters a shorter window ...
+pub(crate) const SHORTEST_WINDOW: Duration = Duration::from_millis(1);
+/// ... or a longer one.
+pub(crate) const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 86_400);
+
 /// What a quota counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
@@ -74,6 +83,16 @@ pub struct Demand {
     pub input_tokens: u64,
     /// The most it may produce (`max_tokens`); `None` when the request does not say.
     pub max_output_tokens: Option<u64>,
+}
+
+impl Demand {
+    /// The same, if it claimed an amount that can be.
+    pub(crate) fn bounded(self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.min(MOST_UNITS),
+            max_output_tokens: self.max_output_tokens.map(|most| most.min(MOST_UNITS)),
+        }
+    }
 }
 
 /// What a request did consume.

@@ -140,6 +140,11 @@ impl SetPoint {
         self.last_refusal = Some(Mark { at: refusal.at, charged: refusal.charged });
     }
 
+    /// Refused again and again: the provider's window is closed, not its bucket empty.
+    pub(crate) fn handle_block(&mut self) {
+        self.last_refusal = None;
+    }
+
     /// Between two refusals the provider's meter was empty twice: what it accepted between them is what it earned.
     /// Only short spans tell that; over longer ones the meter may have been full in between, or a window was closed.
     fn measured_since_last(&self, refusal: Refusal) -> Option<f64> {
@@ -187,9 +192,13 @@ mod tests {
     #[test]
     fn every_restriction_expires() {
         let mut point = SetPoint::refused(MINUTE, 300, refusal(0, 300, 300));
-        point.handle_refusal(refusal(50, 300, 350)); // The probing upward provoked it.
-        let held = point.value(at(51));
-        assert!(point.value(at(129)) <= held + 1e-9, "held twice as long after the second refusal");
+        let probed = SETPOINT_HOLD.as_secs() + 10; // The probing upward provokes the next refusal.
+        point.handle_refusal(refusal(probed, 300, 350));
+        let held = point.value(at(probed));
+        assert!(
+            point.value(at(probed) + SETPOINT_HOLD * 2) <= held + 1e-9,
+            "held twice as long after the second refusal"
+        );
         assert!(point.value(at(2_000)) > held * 1.9);
     }
 }

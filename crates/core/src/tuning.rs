@@ -10,7 +10,7 @@ pub(crate) const LEDGER_BINS: u64 = 2400;
 pub(crate) const LEDGER_GUARD: Duration = Duration::from_millis(150);
 
 /// Estimates of those in flight are wrong by chance: this many standard deviations of their sum stay free.
-pub(crate) const ESTIMATE_SIGMAS: f64 = 2.5;
+pub(crate) const ESTIMATE_SIGMAS: f64 = 3.0;
 /// The relative error of estimates before any was settled, and how many answers it is learned from.
 pub(crate) const ESTIMATE_ERROR: f64 = 0.1;
 pub(crate) const ESTIMATE_MEMORY: f64 = 100.0;
@@ -24,6 +24,8 @@ pub(crate) const PACER_BURST: Duration = Duration::from_millis(400);
 pub(crate) const PACER_MARGIN: f64 = 0.002;
 /// Windows longer than this are metered but not paced: a day's quota may be used in the morning.
 pub(crate) const LONGEST_PACED_WINDOW: Duration = Duration::from_secs(600);
+/// Share of an overestimate that is given back: a provider's bucket that was full meanwhile has lost it.
+pub(crate) const PACER_REFUND: f64 = 0.9;
 /// The same after a refusal or an outage, for a while.
 pub(crate) const PACER_BURST_CAUTIOUS: Duration = Duration::from_millis(250);
 /// How far interactive requests may overdraw a pacer: with the burst, less than a second's worth ...
@@ -71,7 +73,9 @@ pub(crate) const WINDOW_SIGHTINGS: u32 = 3;
 pub(crate) const RAISE_SIGHTINGS: u32 = 3;
 
 /// Share of an output limit that is left when output is charged as it is produced.
-pub(crate) const OUTPUT_MARGIN: f64 = 0.04;
+pub(crate) const OUTPUT_MARGIN: f64 = 0.03;
+/// What those in flight may still produce is taken for this much more than expected, before headers prove room.
+pub(crate) const OUTPUT_COMMITTED: f64 = 1.25;
 /// Output tokens per second in flight, before any answer was seen.
 pub(crate) const OUTPUT_SPEED_PRIOR: f64 = 110.0;
 /// Output tokens per answer, before any was seen.
@@ -102,10 +106,10 @@ pub(crate) const SETPOINT_GROWTH_DOUBLES: Duration = Duration::from_secs(30);
 /// The least that one refusal leaves: what was accepted in a moment says little ...
 pub(crate) const SETPOINT_LEAST: f64 = 0.5;
 /// ... and less still where the charge comes as it is produced, by those in flight.
-pub(crate) const SETPOINT_LEAST_PRODUCED: f64 = 0.9;
+pub(crate) const SETPOINT_LEAST_PRODUCED: f64 = 0.95;
 /// A refusal that probing upward provoked takes back the last steps: to this share of where it led, ...
 /// ... or to where it began if that is nearer.
-pub(crate) const SETPOINT_PROBE_BACKSTEP: f64 = 0.97;
+pub(crate) const SETPOINT_PROBE_BACKSTEP: f64 = 0.94;
 /// A learned limit is set this much below what was accepted.
 pub(crate) const SETPOINT_BACKSTEP: f64 = 0.995;
 /// Learned limits of an earlier session start at this share.

@@ -12,6 +12,8 @@ use crate::scenario::{Change, Scenario, Until};
 
 /// Refusals in this span are the price of not knowing anything.
 const FIRST: Duration = Duration::from_secs(1);
+/// What a limit is must be known after this long.
+const LEARNED: Duration = Duration::from_secs(600);
 /// Rates after an outage are measured over this span.
 const RATE_SPAN: Duration = Duration::from_secs(5);
 /// How long after an outage a spike is looked for.
@@ -30,13 +32,15 @@ pub enum Metric {
     ThrottledFirst,
     /// Refusals after it.
     ThrottledLater,
+    /// Refusals after the first ten minutes of a run that is ended by time.
+    ThrottledLearned,
     /// Refusals per attempt.
     ThrottledShare,
     /// Median wait of interactive requests, in seconds, from submission to the send that counted.
     WaitMedian,
     /// The 99th percentile of the same.
     WaitP99,
-    /// Used share of what was possible: over the second half where the backlog is endless, else of the whole.
+    /// Used share of what was possible: after ten minutes where the backlog is endless, else of the whole.
     Used,
     /// Requests of the batch that got no answer.
     Lost,
@@ -65,6 +69,7 @@ impl Metric {
             Metric::OverBurst => "over burst s",
             Metric::ThrottledFirst => "429 1st s",
             Metric::ThrottledLater => "429 later",
+            Metric::ThrottledLearned => "429 10 min on",
             Metric::ThrottledShare => "429 share",
             Metric::WaitMedian => "wait p50 s",
             Metric::WaitP99 => "wait p99 s",
@@ -86,7 +91,9 @@ impl Metric {
             Metric::Makespan | Metric::Attempts | Metric::Spike | Metric::OutageAttempts => {
                 format!("{value:.3}")
             }
-            Metric::ThrottledFirst | Metric::ThrottledLater | Metric::Lost => format!("{value:.0}"),
+            Metric::ThrottledFirst | Metric::ThrottledLater | Metric::ThrottledLearned | Metric::Lost => {
+                format!("{value:.0}")
+            }
             Metric::ThrottledShare => format!("{:.2}%", value * 100.0),
             Metric::Used => format!("{:.1}%", value * 100.0),
             Metric::WaitMedian | Metric::WaitP99 => format!("{value:.2}"),
@@ -164,7 +171,7 @@ pub fn measure(scenario: &Scenario, outcome: &Outcome) -> Figures {
     waits(&mut figures, outcome);
     match scenario.until {
         Until::AllEnded(_) => makespan(&mut figures, scenario, outcome),
-        Until::Passed(span) => second_half(&mut figures, scenario, outcome, span),
+        Until::Passed(span) => learned(&mut figures, scenario, outcome, span),
     }
     huge(&mut figures, scenario, outcome);
     outage(&mut figures, scenario, outcome);
@@ -209,16 +216,18 @@ fn makespan(figures: &mut Figures, scenario: &Scenario, outcome: &Outcome) {
     }
 }
 
-fn second_half(figures: &mut Figures, scenario: &Scenario, outcome: &Outcome, span: Duration) {
+fn learned(figures: &mut Figures, scenario: &Scenario, outcome: &Outcome, span: Duration) {
     if scenario.script.iter().any(|(_, change)| matches!(change, Change::Mood { mood: Mood::Failing, .. })) {
         return; // Nothing can be used of an outage.
     }
-    let half = Time::ZERO + span / 2;
-    let admitted = outcome.admitted.iter().filter(|admitted| half <= admitted.at);
+    let from = Time::ZERO + LEARNED.min(span / 2);
+    let late = outcome.throttles.iter().filter(|throttle| from <= throttle.at).count();
+    figures.set(Metric::ThrottledLearned, late as f64);
+    let admitted = outcome.admitted.iter().filter(|admitted| from <= admitted.at);
     let dimension = scenario.binding.dimension();
     let used: u64 =
         admitted.map(|a| charge(&outcome.records[a.request].job, dimension, &scenario.metering())).sum();
-    let full = possible::full_rate(scenario) * (span / 2).as_secs_f64();
+    let full = possible::full_rate(scenario) * (Time::ZERO + span).since(from).as_secs_f64();
     figures.set(Metric::Used, used as f64 / full);
 }
 

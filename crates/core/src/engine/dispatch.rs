@@ -1,9 +1,9 @@
 //! Who is sent next, and where: upstreams pull work when their buckets have room.
 
 use super::records::{Attempt, State, attempt_id};
-use super::{Action, Bind, Engine, Lane, Priority, Submission, Verdict};
+use super::{Action, Engine, Lane, Priority, Submission, Verdict};
 use crate::feedback::Class;
-use crate::limiter::{Applicant, Charges, Ready};
+use crate::limiter::{Applicant, Charges};
 use crate::queue::Key;
 use crate::time::Time;
 use crate::tuning::{AGING, LOOK_AHEAD, PATIENCE, RESERVE_AFTER};
@@ -23,8 +23,10 @@ impl Engine {
     /// Sends at most one request, the first that may go.
     fn dispatch(&mut self, now: Time) {
         for priority in [Priority::Interactive, Priority::Normal, Priority::Batch] {
-            for route in 0..self.routes.len() {
+            let (first, routes) = (self.turn, self.routes.len());
+            for route in (0..routes).map(|index| (first + index) % routes) {
                 if self.dispatch_class(now, route, priority) {
+                    self.turn = route + 1;
                     return;
                 }
             }
@@ -50,7 +52,7 @@ impl Engine {
                     return true;
                 }
                 Placed::Over => return true, // It was refused: the action is queued.
-                Placed::Not(ready) => ready_at = ready_at.min(ready.at),
+                Placed::Not(until) => ready_at = ready_at.min(until),
             }
             if tried == 0 {
                 self.note_stuck(now, route, priority, key);
@@ -134,7 +136,7 @@ impl Engine {
                 self.send(now, key, lane, charges);
                 Placed::Sent
             }
-            Choice::Wait(ready) => Placed::Not(ready),
+            Choice::Wait(until) => Placed::Not(until),
             Choice::Never(verdict) => {
                 self.finish(key, verdict);
                 Placed::Over
@@ -146,51 +148,60 @@ impl Engine {
     fn choose_lane(&mut self, now: Time, key: Key, submission: &Submission, room: &Room) -> Choice {
         let route = submission.route.0 as usize;
         let alone = self.routes[route].lanes.len() == 1 || self.none_is_well(now, route);
-        let applicant = Applicant { priority: submission.priority, hold: &room.hold, gather: &room.gather };
         let mut best: Option<(f64, Lane, Charges)> = None;
-        let mut soonest = Ready { at: Time::NEVER, bind: Bind::Health };
-        let mut verdict = None;
-        let mut tier_alive = None;
+        let mut soonest: Option<Time> = None;
+        let mut verdict = Verdict::NoUpstream(Class::BadRequest); // Stands for a route without lanes.
+        let mut alive_tier = None;
         for index in 0..self.routes[route].lanes.len() {
             let lane = self.routes[route].lanes[index];
-            if tier_alive.is_some_and(|alive| alive != lane.tier) {
+            if alive_tier.is_some_and(|tier| tier != lane.tier) {
                 break;
             }
-            let upstream = &mut self.upstreams[lane.upstream.0 as usize];
-            if let Some(class) = upstream.breaker.out_of_service(now) {
-                verdict = verdict.or(Some(Verdict::NoUpstream(class)));
-                continue;
-            }
-            let well_at = upstream.breaker.ready_at(now, alone);
-            let limiter = &mut self.limiters[lane.limiter.0 as usize];
-            let charges = limiter.charges(now, &submission.demand);
-            if let Some((dimension, want, limit)) = limiter.too_large(&charges) {
-                verdict = Some(Verdict::TooLarge { dimension, want, limit });
-                continue;
-            }
-            let ready = limiter.ready_at(now, &applicant, &charges);
-            let at = ready.at.max(well_at);
+            let (well_at, ready_at, charges) = match self.ask_lane(now, &lane, submission, room, alone) {
+                Ok(answer) => answer,
+                Err(never) => {
+                    verdict = never;
+                    continue;
+                }
+            };
             if well_at <= now {
-                tier_alive = Some(lane.tier);
+                alive_tier = Some(lane.tier);
             }
-            if soonest.at > at || soonest.at == Time::NEVER {
-                soonest = Ready { at: at.min(soonest.at), bind: ready.bind };
-            }
-            if now < at {
-                verdict = Some(WAITS);
-                continue;
-            }
-            let score = self.score(now, key, &lane, alone);
+            let at = well_at.max(ready_at);
+            soonest = Some(soonest.map_or(at, |soonest| soonest.min(at)));
+            let score = if at <= now { self.score(now, key, &lane, alone) } else { continue };
             if best.is_none_or(|(known, ..)| known < score) {
                 best = Some((score, lane, charges));
             }
         }
-        match (best, verdict) {
+        match (best, soonest) {
             (Some((_, lane, charges)), _) => Choice::Lane(lane, charges),
-            (None, Some(verdict)) if verdict != WAITS => Choice::Never(verdict),
-            (None, Some(_)) => Choice::Wait(soonest),
-            (None, None) => Choice::Never(Verdict::NoUpstream(Class::BadRequest)),
+            (None, Some(until)) => Choice::Wait(until),
+            (None, None) => Choice::Never(verdict),
         }
+    }
+
+    /// When a lane is well, when its limiter has room, and what it would charge; or why it never will.
+    fn ask_lane(
+        &mut self,
+        now: Time,
+        lane: &Lane,
+        submission: &Submission,
+        room: &Room,
+        alone: bool,
+    ) -> Result<(Time, Time, Charges), Verdict> {
+        let breaker = &mut self.upstreams[lane.upstream.0 as usize].breaker;
+        if let Some(class) = breaker.out_of_service(now) {
+            return Err(Verdict::NoUpstream(class));
+        }
+        let well_at = breaker.ready_at(now, alone);
+        let limiter = &mut self.limiters[lane.limiter.0 as usize];
+        let charges = limiter.charges(now, &submission.demand);
+        if let Some((dimension, want, limit)) = limiter.too_large(&charges) {
+            return Err(Verdict::TooLarge { dimension, want, limit });
+        }
+        let applicant = Applicant { priority: submission.priority, hold: &room.hold, gather: &room.gather };
+        Ok((well_at, limiter.ready_at(now, &applicant, &charges), charges))
     }
 
     /// More room is better; where it failed last is worse.
@@ -259,9 +270,6 @@ impl Engine {
     }
 }
 
-/// Stands for "must wait" beside the verdicts that end a request.
-const WAITS: Verdict = Verdict::TooLate { wait: None };
-
 /// What the others leave.
 struct Room {
     /// Kept free for those who go first.
@@ -274,13 +282,13 @@ struct Room {
 enum Placed {
     Sent,
     Over,
-    Not(Ready),
+    Not(Time),
 }
 
 /// Where a request may go.
 enum Choice {
     Lane(Lane, Charges),
-    Wait(Ready),
+    Wait(Time),
     Never(Verdict),
 }
 

@@ -1,5 +1,6 @@
 //! What happened: requests come, answers come, callers leave, time passes.
 
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::time::Duration;
 
 use super::records::{Attempt, Request, State, attempt_key};
@@ -13,7 +14,9 @@ impl Engine {
     /// Tells what happened. Events that name something the engine no longer knows are ignored.
     pub fn handle_event(&mut self, now: Time, event: Event) {
         match event {
-            Event::Submitted(submission) => self.submit(now, submission),
+            Event::Submitted(submission) => {
+                self.submit(now, Submission { demand: submission.demand.bounded(), ..submission });
+            }
             Event::Head { attempt, limits } => self.handle_head(now, attempt, &limits),
             Event::Produced { attempt, output_tokens } => {
                 if let Some(attempt) = self.attempt_mut(attempt) {
@@ -44,21 +47,20 @@ impl Engine {
 
     fn submit(&mut self, now: Time, submission: Submission) {
         let request = submission.request;
-        if self.by_id.contains_key(&request) {
-            return; // The name is taken: the one who has it keeps it.
-        }
-        if let Err(verdict) = self.check(now, &submission) {
-            self.actions.push_back(Action::Finish { request, verdict });
-            return;
-        }
+        let refused = self.check(now, &submission).err();
+        let key = self.requests.vacant_key();
+        match (self.by_id.entry(request), refused) {
+            (Occupied(_), _) => return, // The name is taken: the one who has it keeps it.
+            (Vacant(_), Some(verdict)) => {
+                self.actions.push_back(Action::Finish { request, verdict });
+                return;
+            }
+            (Vacant(place), None) => place.insert(key),
+        };
         self.arrivals += 1;
         let urgency = if submission.priority == Priority::Interactive { submission.deadline } else { None };
-        let entry = Entry {
-            urgency: urgency.unwrap_or(Time::NEVER),
-            arrival: self.arrivals,
-            key: self.requests.vacant_key(),
-        };
-        let key = self.requests.insert(Request {
+        let entry = Entry { urgency: urgency.unwrap_or(Time::NEVER), arrival: self.arrivals, key };
+        self.requests.insert(Request {
             submission,
             entry,
             submitted: now,
@@ -69,7 +71,6 @@ impl Engine {
             repeated: false,
             avoid: None,
         });
-        self.by_id.insert(request, key);
         if let Some(deadline) = submission.deadline {
             self.deadlines.insert((deadline, key));
         }
@@ -81,12 +82,13 @@ impl Engine {
 
     /// Whether a request may wait at all.
     fn check(&mut self, now: Time, submission: &Submission) -> Result<(), Verdict> {
-        if self.config.queue_limit <= self.waiting {
+        if self.config.queue_limit <= self.waiting + self.parked.len() {
             return Err(Verdict::QueueFull);
         }
         self.check_route(now, submission)?;
         let Some(deadline) = submission.deadline else { return Ok(()) };
-        let wait = self.expected_wait(now, submission);
+        let earliest = submission.not_before.unwrap_or(now).since(now);
+        let wait = self.expected_wait(now, submission).max(earliest);
         if deadline < now + wait { Err(Verdict::TooLate { wait: Some(wait) }) } else { Ok(()) }
     }
 
@@ -138,7 +140,8 @@ impl Engine {
         let produced = record.produced;
         limiter.settle(now, &record.reservation, usage.map_or(Outcome::Unknown { produced }, Outcome::Used));
         limiter.slots.handle_success();
-        self.upstreams[record.lane.upstream.0 as usize].breaker.handle_success(now);
+        let sent_at = record.reservation.sent_at;
+        self.upstreams[record.lane.upstream.0 as usize].breaker.handle_success(now, sent_at);
         self.forget(record.request);
         self.unblock();
     }
@@ -147,7 +150,11 @@ impl Engine {
         let Some(&key) = self.by_id.get(&request) else { return };
         if let State::InFlight(attempt) = self.requests[key].state {
             let record = self.attempts.remove(attempt);
-            self.upstreams[record.lane.upstream.0 as usize].in_flight -= 1;
+            let upstream = &mut self.upstreams[record.lane.upstream.0 as usize];
+            upstream.in_flight -= 1;
+            if record.probe {
+                upstream.breaker.handle_unknown();
+            }
             let limiter = &mut self.limiters[record.lane.limiter.0 as usize];
             limiter.settle(now, &record.reservation, Outcome::Unknown { produced: record.produced });
             self.actions.push_back(Action::Abort { attempt: record.id });
@@ -206,13 +213,15 @@ impl Engine {
             .fold((0.0, 0.0), |sum, class| (sum.0 + class.len() as f64, sum.1 + class.input_tokens() as f64));
         let Some(tier) = route.lanes.first().map(|lane| lane.tier) else { return Duration::MAX };
         let mut rates = [0.0; 4];
+        let mut closed_for = Duration::MAX;
         for lane in route.lanes.iter().filter(|lane| lane.tier == tier) {
             let limiter = &self.limiters[lane.limiter.0 as usize];
+            closed_for = closed_for.min(limiter.closed_for(now));
             for (sum, rate) in rates.iter_mut().zip(limiter.rates(now)) {
                 *sum += rate;
             }
         }
         let seconds = (requests / rates[0]).max(input / rates[1]).max(input / rates[3]);
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).max(closed_for)
     }
 }

@@ -27,10 +27,12 @@ impl Engine {
         if committed {
             return self.finish(key, Verdict::Final(class));
         }
+        let late = self.requests[key].submission.deadline.is_some_and(|deadline| deadline <= now);
         match class {
-            Class::Throttled | Class::Ramp | Class::Concurrency | Class::Daily => self.enqueue(key),
             Class::TooBig | Class::Policy | Class::BadRequest => self.finish(key, Verdict::Final(class)),
             Class::Money | Class::Auth => self.try_elsewhere(now, key, class),
+            _ if late => self.finish(key, Verdict::TooLate { wait: None }),
+            Class::Throttled | Class::Ramp | Class::Concurrency | Class::Daily => self.enqueue(key),
             Class::Overloaded | Class::Transient => self.retry(now, key, &record, failure, class),
         }
     }
@@ -77,17 +79,23 @@ impl Engine {
 
     fn teach_breaker(&mut self, now: Time, record: &Attempt, failure: &Failure, class: Class) {
         let jitter = self.chance.f64();
+        // Once is chance, such as a connection that had grown old. Twice in a row, nobody is there.
+        let chance = failure.unprocessed && !self.requests[record.request].repeated;
         let breaker = &mut self.upstreams[record.lane.upstream.0 as usize].breaker;
         match class {
-            Class::Overloaded | Class::Transient if !failure.unprocessed => {
+            Class::Overloaded | Class::Transient if !chance => {
                 if breaker.handle_failure(now, jitter) {
                     self.limiters[record.lane.limiter.0 as usize].spoil_burst(now);
                 }
             }
-            Class::Overloaded | Class::Transient => {}
+            Class::Overloaded | Class::Transient => {
+                if record.probe {
+                    breaker.handle_unknown();
+                }
+            }
             Class::Money | Class::Auth => breaker.take_out(now, class),
             // The upstream answered, so it is alive.
-            _ => breaker.handle_success(now),
+            _ => breaker.handle_success(now, record.reservation.sent_at),
         }
     }
 

@@ -36,6 +36,7 @@ pub struct Engine {
     limiters: Vec<Limiter>,
     upstreams: Vec<Upstream>,
     routes: Vec<Route>,
+    turn: usize, // The route that is asked first, so that routes which share a limiter take turns.
     requests: Slab<Request>,
     by_id: FxHashMap<RequestId, Key>,
     attempts: Slab<Attempt>,
@@ -74,6 +75,7 @@ impl Engine {
             limiters: Vec::new(),
             upstreams: Vec::new(),
             routes: Vec::new(),
+            turn: 0,
             requests: Slab::new(),
             by_id: FxHashMap::default(),
             attempts: Slab::new(),

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Limiter, MINUTE, Reservation};
+use super::{Limiter, MINUTE, Reservation, metered};
 use crate::bucket::Bucket;
 use crate::engine::AttemptId;
 use crate::evidence::Sent;
 use crate::feedback::{Class, Failure, LimitSeen};
-use crate::quota::{Dimension, OutputRule, Usage};
+use crate::quota::{Dimension, LONGEST_WINDOW, MOST_UNITS, OutputRule, Usage};
 use crate::time::Time;
 use crate::tuning::{EXPLAINED_SHARE, WINDOW_SIGHTINGS};
 
@@ -42,7 +42,7 @@ impl Limiter {
     pub(crate) fn settle(&mut self, now: Time, reservation: &Reservation, outcome: Outcome) {
         self.slots.end();
         let produced = match outcome {
-            Outcome::Used(usage) => Some(usage.output_tokens),
+            Outcome::Used(usage) => Some(usage.output_tokens.min(MOST_UNITS)),
             _ => None,
         };
         self.production.end(reservation.sent_at, now.since(reservation.sent_at), produced);
@@ -73,16 +73,17 @@ impl Limiter {
     /// What the provider has charged in the end, by its own rule.
     fn final_charge(&self, dimension: Dimension, reservation: &Reservation, outcome: Outcome) -> u64 {
         let [requests, input, output, _] = reservation.charges;
+        let bounded = |tokens: u64| tokens.min(MOST_UNITS);
         let (input, output) = match outcome {
             Outcome::Unprocessed => return 0,
             Outcome::Refused if dimension == Dimension::Requests && self.metering.refusals_count => {
                 return requests;
             }
             Outcome::Refused => return 0,
-            Outcome::Unknown { produced } => (input, self.final_output(output, produced)),
+            Outcome::Unknown { produced } => (input, self.final_output(output, bounded(produced))),
             Outcome::Used(usage) => {
-                let input = if self.metering.input_is_estimate { input } else { usage.input_tokens };
-                (input, self.final_output(output, usage.output_tokens))
+                let input = if self.metering.input_is_estimate { input } else { bounded(usage.input_tokens) };
+                (input, self.final_output(output, bounded(usage.output_tokens)))
             }
         };
         match dimension {
@@ -128,16 +129,16 @@ impl Limiter {
     fn bucket_of(&mut self, report: &LimitSeen) -> Option<usize> {
         let limit = report.limit?;
         let same = |bucket: &Bucket| bucket.dimension == report.dimension;
-        if let Some(window) = report.window {
+        if let Some(window) = report.window.map(metered) {
             let known = self.buckets.iter().position(|bucket| same(bucket) && bucket.window == window);
             if known.is_some() {
                 return known;
             }
-            if self.confirm_window(report.dimension, window) {
-                self.buckets.push(Bucket::new(report.dimension, window));
-                return Some(self.buckets.len() - 1);
+            if !self.confirm_window(report.dimension, window) {
+                return None;
             }
-            return None;
+            self.bucket(report.dimension, window);
+            return self.buckets.iter().position(|bucket| same(bucket) && bucket.window == window);
         }
         // The header does not say which window. A limit that a bucket already has is that bucket's; else it is the
         // minute's, the common case.
@@ -168,14 +169,18 @@ impl Limiter {
         let new_round = self.closed_at.is_none_or(|closed| closed < reservation.sent_at);
         let told_news = self.handle_reports(now, reservation, limits) | self.adopt_named(failure);
         if failure.class == Class::Daily || self.is_long_wait(failure) {
-            let wait = failure.wait.unwrap_or(DAILY_DEFAULT);
+            let wait = failure.wait.unwrap_or(DAILY_DEFAULT).min(LONGEST_WINDOW);
             self.gate.close_until(now + wait.mul_f64(1.0 + 0.1 * jitter));
             return;
         }
         let unexplained = failure.named.is_none() && self.all_have_proven(now, EXPLAINED_SHARE);
         let nothing_new = self.gate.close(now, attempt, failure.wait, jitter);
         self.spoil_burst(now);
-        if !new_round || nothing_new && !told_news {
+        if nothing_new && !told_news {
+            self.buckets.iter_mut().for_each(Bucket::handle_block);
+            return;
+        }
+        if !new_round {
             return;
         }
         self.closed_at = Some(now);
