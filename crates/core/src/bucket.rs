@@ -246,7 +246,8 @@ impl Bucket {
     /// Headers may show that less is left than our own ledger knows of: somebody else draws on the quota.
     fn shown_room_at(&self, now: Time, limit: u64, ask: &Ask) -> Time {
         let Some(evidence) = self.evidence.filter(|e| e.is_fresh(now)) else { return now };
-        let missing = ask.cost as i64 - evidence.at_most(now, &self.ledger, limit, self.window);
+        let missing =
+            (ask.cost as i64).saturating_sub(evidence.at_most(now, &self.ledger, limit, self.window));
         if missing <= 0 || self.dimension == Dimension::OutputTokens {
             return now;
         }

@@ -65,14 +65,15 @@ impl Evidence {
         let earned = if refills { self.earned(now, limit, window) * REFILL_TRUST } else { 0.0 };
         let uncounted = (ledger.total() - self.counted) as i64 - self.own_cost as i64;
         let margin = (limit as f64 * EVIDENCE_MARGIN).ceil() as i64 + (self.rounding / 2) as i64;
-        (self.remaining as i64 - uncounted.max(0) - margin + earned as i64).min(limit as i64)
+        let left = self.remaining as i64 - uncounted.max(0) - margin;
+        left.saturating_add(earned as i64).min(limit as i64)
     }
 
     /// At most this much is left: what was left and what was earned since, less what was sent after it.
     pub(crate) fn at_most(&self, now: Time, ledger: &Ledger, limit: u64, window: Duration) -> i64 {
         let earned = self.earned(now, limit, window);
         let since = ledger.total().saturating_sub(self.charged_then) as i64;
-        self.remaining as i64 + self.rounding as i64 - since + earned as i64
+        (self.remaining as i64 + self.rounding as i64 - since).saturating_add(earned as i64)
     }
 
     fn earned(&self, now: Time, limit: u64, window: Duration) -> f64 {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::quota::MOST_UNITS;
 use crate::time::Time;
 use crate::tuning::{OUTPUT_MEAN_PRIOR, OUTPUT_MEMORY, OUTPUT_PRIOR_WEIGHT, OUTPUT_SPEED_PRIOR};
 
@@ -58,7 +59,7 @@ impl Production {
     /// Tokens that an answer capped at `max` will probably produce.
     pub(crate) fn expected(&self, now: Time, max: Option<u64>) -> u64 {
         let mean = (self.tokens + self.elapsed(now) * self.speed()) / self.answers;
-        (mean.ceil() as u64).min(max.unwrap_or(u64::MAX)).max(1)
+        (mean.ceil() as u64).min(max.unwrap_or(MOST_UNITS)).max(1)
     }
 
     pub(crate) fn in_flight(&self) -> u32 {

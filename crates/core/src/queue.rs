@@ -25,6 +25,8 @@ pub(crate) struct Class {
     least_served: VirtualTime,                // Of whoever went last: newcomers start there.
     len: usize,
     input_tokens: u64,
+    /// When somebody of this class was last sent.
+    pub(crate) served_at: Time,
     /// Nothing here can go before this.
     pub(crate) blocked_until: Time,
     /// The head that does not fit, and since when it has not.

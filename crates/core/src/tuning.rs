@@ -136,5 +136,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 pub(crate) const LOOK_AHEAD: usize = 16;
 /// A head that waited this long for room gets it reserved.
 pub(crate) const RESERVE_AFTER: Duration = Duration::from_secs(5);
-/// A head that waited this long is treated as one class higher.
+/// A head that waited this long takes a turn before the classes above it ...
 pub(crate) const AGING: Duration = Duration::from_secs(600);
+/// ... once in this time, if its class has not been served otherwise.
+pub(crate) const AGED_TURN: Duration = Duration::from_secs(30);
+/// A limiter that is closed for longer than this leaves its requests to lanes of later tiers.
+pub(crate) const TIER_PATIENCE: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ use crate::feedback::Class;
 use crate::limiter::{Applicant, Charges};
 use crate::queue::Key;
 use crate::time::Time;
-use crate::tuning::{AGING, LOOK_AHEAD, PATIENCE, RESERVE_AFTER};
+use crate::tuning::{AGED_TURN, AGING, LOOK_AHEAD, PATIENCE, RESERVE_AFTER, TIER_PATIENCE};
 
 /// No room is held for anybody.
 const NOTHING: Charges = [0; 4];
@@ -22,6 +22,9 @@ impl Engine {
 
     /// Sends at most one request, the first that may go.
     fn dispatch(&mut self, now: Time) {
+        if self.dispatch_aged(now) {
+            return;
+        }
         for priority in [Priority::Interactive, Priority::Normal, Priority::Batch] {
             let (first, routes) = (self.turn, self.routes.len());
             for route in (0..routes).map(|index| (first + index) % routes) {
@@ -31,6 +34,22 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Who has waited very long takes a turn before higher classes, now and then: a class above that is never empty must
+    /// not starve it.
+    fn dispatch_aged(&mut self, now: Time) -> bool {
+        for priority in [Priority::Normal, Priority::Batch] {
+            for route in 0..self.routes.len() {
+                let class = self.routes[route].queue.class(priority);
+                let turn = AGED_TURN <= now.since(class.served_at);
+                let aged = |key| AGING <= now.since(self.requests[key].submitted);
+                if turn && class.head().is_some_and(aged) && self.dispatch_class(now, route, priority) {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     fn dispatch_class(&mut self, now: Time, route: usize, priority: Priority) -> bool {
@@ -48,6 +67,7 @@ impl Engine {
             }
             match self.place(now, key, &room) {
                 Placed::Sent => {
+                    self.routes[route].queue.class_mut(priority).served_at = now;
                     self.note_head(route, priority, key, tried == 0);
                     return true;
                 }
@@ -157,6 +177,7 @@ impl Engine {
             if alive_tier.is_some_and(|tier| tier != lane.tier) {
                 break;
             }
+            let closed = self.limiters[lane.limiter.0 as usize].closed_for(now);
             let (well_at, ready_at, charges) = match self.ask_lane(now, &lane, submission, room, alone) {
                 Ok(answer) => answer,
                 Err(never) => {
@@ -164,7 +185,7 @@ impl Engine {
                     continue;
                 }
             };
-            if well_at <= now {
+            if well_at <= now && closed <= TIER_PATIENCE {
                 alive_tier = Some(lane.tier);
             }
             let at = well_at.max(ready_at);
