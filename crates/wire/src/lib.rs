@@ -15,6 +15,7 @@ pub mod request;
 pub mod response;
 pub mod sse;
 pub mod stream;
+pub mod terminal;
 pub mod usage;
 
 pub use dialect::{Dialect, Endpoint};

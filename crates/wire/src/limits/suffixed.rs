@@ -14,8 +14,10 @@ const MOST_LIMITS: usize = 16;
 
 pub(super) fn read(headers: &HeaderMap) -> Vec<LimitSeen> {
     let mut seen: Vec<LimitSeen> = Vec::new();
-    for name in headers.keys() {
-        let Some((family, rest)) = split(name.as_str()) else { continue };
+    // Of two names for one limit the first counts, and headers arrive in any order.
+    let mut names: Vec<_> = headers.keys().filter_map(|name| split(name.as_str())).collect();
+    names.sort_unstable();
+    for (family, rest) in names {
         let Some((dimension, window)) = meaning(family, rest) else { continue };
         let known = seen.iter().any(|limit| limit.dimension == dimension && limit.window == Some(window));
         if known || seen.len() == MOST_LIMITS {

@@ -21,6 +21,9 @@ const ROUNDED: u128 = 500_000;
 /// at least six times apart, so this confuses none.
 const SLACK: u128 = 50;
 
+/// From so many units in use on, the unit that `remaining` hides is a small enough part of them to be allowed for.
+const ENOUGH: u64 = 3;
+
 /// The window that makes the three numbers agree; `None` when none does or more than one.
 pub(super) fn infer(limit: u64, remaining: u64, reset: Duration) -> Option<Duration> {
     let used = limit.checked_sub(remaining).filter(|used| *used > 0)?;
@@ -28,14 +31,13 @@ pub(super) fn infer(limit: u64, remaining: u64, reset: Duration) -> Option<Durat
         return None;
     }
     let seen = Seen { limit: u128::from(limit), reset: reset.as_nanos() };
-    // The real level lies anywhere in the last unit.
-    let fitting: Vec<_> = CANDIDATES.into_iter().filter(|w| seen.fits(used - 1, used, *w)).collect();
-    if let [only] = fitting[..] {
-        return Some(only);
-    }
-    // With one unit used every longer window fits as well. A bucket that was full before has used exactly that unit.
-    let exact: Vec<_> = fitting.into_iter().filter(|w| used == 1 && seen.fits(1, 1, *w)).collect();
-    if let [only] = exact[..] { Some(only) } else { None }
+    // The real level lies anywhere in the last unit. With hardly a unit in use that is next to no evidence: the countdown
+    // of a fixed window would pass for a day's bucket. Such a report has to fit to the unit, as that of a bucket which was
+    // full before does.
+    let low = if used < ENOUGH { used } else { used - 1 };
+    let mut fitting = CANDIDATES.into_iter().filter(|window| seen.fits(low, used, *window));
+    let first = fitting.next()?;
+    if fitting.next().is_some() { None } else { Some(first) }
 }
 
 struct Seen {
@@ -77,6 +79,8 @@ mod tests {
             (600, 600, 0, None),
             (600, 599, 0, None),
             (10_000, 9_999, 86, None), // A day's bucket with a hundredth of a request left to refill, or an hour's.
+            (10_000, 9_998, 12, Some(60)),
+            (10_000, 9_998, 17_280, Some(86_400)),
             (10, 20, 100, None),
             (0, 0, 100, None),
         ];
@@ -87,6 +91,18 @@ mod tests {
                 want,
                 "{remaining} of {limit}, reset in {millis} ms"
             );
+        }
+    }
+
+    #[test]
+    fn a_countdown_with_hardly_a_unit_in_use_is_no_days_bucket() {
+        for limit in [500, 1_000, 2_000, 5_000] {
+            for seconds in [1, 5, 12, 20, 30, 59] {
+                for used in [1, 2] {
+                    let window = infer(limit, limit - used, Duration::from_secs(seconds));
+                    assert_eq!(window, None, "{used} of {limit} used, {seconds} s to go");
+                }
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use paceline_core::feedback::Class;
 
 use crate::class::{ErrorBody, Shape};
+use crate::terminal::is_unsafe;
 
 /// No line is longer, in characters.
 const LONGEST_LINE: usize = 300;
@@ -50,19 +51,13 @@ pub fn sanitize(text: &str) -> String {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.extend(word.chars().filter(|c| !is_invisible(*c)).take(2 * LONGEST_LINE));
+        line.extend(word.chars().filter(|c| !is_unsafe(*c)).take(2 * LONGEST_LINE));
     }
     let line = hide_keys(line.trim());
     match line.char_indices().nth(LONGEST_LINE) {
         Some((end, _)) => format!("{}\u{2026}", &line[..end]),
         None => line,
     }
-}
-
-/// Characters that a terminal doesn't show but obeys, or that hide others.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn hide_keys(line: &str) -> String {
@@ -132,7 +127,7 @@ mod tests {
         fn nothing_gets_through(text: String) {
             let line = sanitize(&text);
             prop_assert!(line.chars().count() <= LONGEST_LINE + 1);
-            prop_assert!(!line.chars().any(|c| c.is_control() || is_invisible(c)));
+            prop_assert!(!line.chars().any(is_unsafe));
         }
 
         #[test]
