@@ -9,7 +9,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use paceline_batch::{Checked, ContentHash, IdHash, LineSum, Record, RunOptions};
+use paceline_batch::{Checked, ContentHash, IdHash, LineSum, RECORD_SIZE, Record, RunOptions};
 use paceline_wire::line::{Answer, Defaults, Family, Outcome, result_line};
 use paceline_wire::provider::Catalog;
 
@@ -70,6 +70,7 @@ fn write_results(folder: &Path, lines: u64, defaults: &Defaults) -> std::io::Res
     let fingerprint = *blake3::hash(format!("{defaults:?}").as_bytes()).as_bytes();
     let mut output = BufWriter::new(File::create(folder.join("out.jsonl"))?);
     let journal = File::options().append(true).open(folder.join("out.journal"))?;
+    let mut until = journal.metadata()?.len();
     let mut journal = BufWriter::new(journal);
     let answer =
         Answer { status: 200, request_id: None, body: br#"{"choices":[],"usage":{"total_tokens":70}}"# };
@@ -81,12 +82,14 @@ fn write_results(folder: &Path, lines: u64, defaults: &Defaults) -> std::io::Res
         journal.write_all(&Record::Sent { id, content }.encode())?;
         let sum = LineSum::of(&line[..line.len() - 1]);
         journal.write_all(&Record::Done { id, content, line: sum, ok: true }.encode())?;
+        until += 2 * RECORD_SIZE as u64;
         if i % 100 == 99 {
-            journal.write_all(&Record::Settled.encode())?;
+            journal.write_all(&Record::Settled { until }.encode())?;
+            until += RECORD_SIZE as u64;
         }
         output.write_all(&line)?;
     }
-    journal.write_all(&Record::Settled.encode())?;
+    journal.write_all(&Record::Settled { until }.encode())?;
     output.flush()?;
     journal.flush()
 }

@@ -1,5 +1,6 @@
 //! Looks at everything before anything is sent: the input, the output, and what an earlier run left.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
 
@@ -206,11 +207,12 @@ fn read_journal(
     past: &mut Past,
 ) -> std::io::Result<()> {
     let mut sent = Keys::default();
+    let mut unsettled = VecDeque::new(); // Where each record is, and whose.
     let scan = lock.read(|offset, record| match record {
         Record::Header { .. } | Record::Holder { .. } => {}
         Record::Session { .. } => {
             // A session begins only after everything before it is on disk, or is gone.
-            past.doubtful.extend(past.unsettled.drain());
+            past.doubtful.extend(unsettled.drain(..).map(|(_, key): (u64, u64)| key));
             past.settled = offset;
             past.sessions += 1;
         }
@@ -219,16 +221,20 @@ fn read_journal(
         }
         Record::Done { id, content, line, ok } => {
             sent.remove(&id.key());
-            past.unsettled.insert(id.key());
+            unsettled.push_back((offset, id.key()));
             standing.note(index, id, content, line, ok);
         }
-        Record::Settled => {
-            past.unsettled.clear();
-            past.settled = offset;
+        Record::Settled { until } => {
+            while unsettled.front().is_some_and(|(at, _)| *at < until) {
+                unsettled.pop_front();
+            }
+            past.settled = past.settled.max(until.min(offset));
         }
     })?;
+    past.unsettled = unsettled.into_iter().map(|(_, key)| key).collect();
     past.in_flight = sent.len() as u64;
-    (past.end, past.damaged, past.torn) = (scan.end, scan.damaged, scan.torn);
+    let repaired = u64::from(lock.was_repaired());
+    (past.end, past.damaged, past.torn) = (scan.end, scan.damaged + repaired, scan.torn);
     Ok(())
 }
 

@@ -1,14 +1,14 @@
 //! Sends jobs through the client.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use paceline::{Client, Failed, Priority, Request, Response, SendError};
 use paceline_core::feedback::Class;
 use paceline_wire::Endpoint;
 use paceline_wire::line::{Line, When};
-use paceline_wire::price::{self, MicroUsd};
+use paceline_wire::price::MicroUsd;
 use paceline_wire::provider::Provider;
 use paceline_wire::request;
 use paceline_wire::usage::FullUsage;
@@ -27,6 +27,16 @@ struct Shared {
     to: Option<String>,
     providers: HashMap<String, Provider>,
     begun: (Instant, Duration), // One moment on both clocks.
+    priced: Mutex<Option<PricesAsOf>>,
+}
+
+/// The days on which the prices held that answers were priced by, as `YYYY-MM-DD`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PricesAsOf {
+    /// The oldest.
+    pub oldest: String,
+    /// The newest.
+    pub newest: String,
 }
 
 impl ClientSender {
@@ -34,7 +44,13 @@ impl ClientSender {
     /// `providers` are the upstreams' providers, by the upstreams' names: they tell what answers cost.
     pub fn new(client: Client, to: Option<String>, providers: HashMap<String, Provider>) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { shared: Arc::new(Shared { client, to, providers, begun: (Instant::now(), unix) }) }
+        let begun = (Instant::now(), unix);
+        Self { shared: Arc::new(Shared { client, to, providers, begun, priced: Mutex::new(None) }) }
+    }
+
+    /// How old the prices are that answers were priced by so far; `None` before the first.
+    pub fn prices_as_of(&self) -> Option<PricesAsOf> {
+        self.shared.priced.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -86,7 +102,15 @@ impl Shared {
     }
 
     fn cost(&self, job: &Line, upstream: &str, usage: Option<&FullUsage>) -> Option<MicroUsd> {
-        price::cost(self.providers.get(upstream)?, &model(job), usage?)
+        let price = self.providers.get(upstream)?.price(&model(job))?;
+        let cost = price.of(usage?);
+        let mut priced = self.priced.lock().unwrap_or_else(PoisonError::into_inner);
+        let (oldest, newest) = (price.as_of.clone(), price.as_of.clone());
+        *priced = Some(match priced.take() {
+            Some(known) => PricesAsOf { oldest: known.oldest.min(oldest), newest: known.newest.max(newest) },
+            None => PricesAsOf { oldest, newest },
+        });
+        Some(cost)
     }
 
     fn answered(&self, job: &Line, response: Response) -> Reply {

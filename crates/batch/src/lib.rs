@@ -28,7 +28,7 @@ mod standing;
 mod stop;
 
 pub use check::{Checked, Report};
-pub use client::ClientSender;
+pub use client::{ClientSender, PricesAsOf};
 pub use control::{Control, Level};
 pub use error::{CheckError, Duplicate};
 pub use input::LONGEST_LINE;

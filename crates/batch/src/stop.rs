@@ -11,7 +11,8 @@ use paceline_wire::price::MicroUsd;
 pub enum StopReason {
     /// Results can no longer be written.
     #[error(
-        "cannot write `{path}`: {error}; free some space or repair the disk, then run the same command again"
+        "cannot write `{path}`: {error}; free some space or repair the disk, then run the same command again: \
+         it asks once more for answers that were not on disk yet"
     )]
     Disk {
         /// Which file.

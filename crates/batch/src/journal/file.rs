@@ -22,6 +22,7 @@ pub(crate) struct JournalLock {
     file: File,
     path: PathBuf,
     created: bool,
+    repaired: bool,
 }
 
 impl JournalLock {
@@ -29,7 +30,7 @@ impl JournalLock {
     pub(crate) fn take(path: &Path, jsonl: bool) -> Result<Self, CheckError> {
         for _ in 0..LOCK_ATTEMPTS {
             let (file, created) = open_or_create(path).map_err(|source| CheckError::journal(path, source))?;
-            let mut lock = Self { file, path: path.to_owned(), created };
+            let mut lock = Self { file, path: path.to_owned(), created, repaired: false };
             if lock.is_held_here()? {
                 lock.write_preamble(jsonl)?;
                 return Ok(lock);
@@ -42,7 +43,7 @@ impl JournalLock {
     pub(crate) fn take_existing(path: &Path) -> Result<Option<Self>, CheckError> {
         match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => {
-                let mut lock = Self { file, path: path.to_owned(), created: false };
+                let mut lock = Self { file, path: path.to_owned(), created: false, repaired: false };
                 Ok(lock.is_held_here()?.then_some(lock))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -78,11 +79,15 @@ impl JournalLock {
             Some(Record::Header { jsonl: theirs, .. }) if theirs != jsonl => {
                 return Err(CheckError::JournalOfAnother { journal: self.path.clone() });
             }
-            Some(_) => self.put(RECORD_SIZE as u64, &holder.encode()).map_err(broken)?,
+            Some(_) => {
+                self.repaired |= length >= PREAMBLE as u64 && holder_of(&mut self.file).is_none();
+                self.put(RECORD_SIZE as u64, &holder.encode()).map_err(broken)?;
+            }
             // A file that never got its preamble, or lost it: begun again only if nothing else is in it.
             None if self.is_torn_preamble(length).map_err(broken)?
                 || self.any_record().map_err(broken)? =>
             {
+                self.repaired |= length >= PREAMBLE as u64;
                 self.put(0, &[header.encode(), holder.encode()].concat()).map_err(broken)?;
                 self.file.sync_all().map_err(broken)?;
                 disk::sync_parent(&self.path).map_err(broken)?;
@@ -129,6 +134,11 @@ impl JournalLock {
         scan(file, visit)
     }
 
+    /// The preamble was damaged, and is whole again.
+    pub(crate) fn was_repaired(&self) -> bool {
+        self.repaired
+    }
+
     /// Forgets everything: the batch begins anew.
     pub(crate) fn clear(&mut self, jsonl: bool) -> Result<(), CheckError> {
         let cleared = self.file.set_len(0);
@@ -163,7 +173,7 @@ impl JournalLock {
         disk::sync_parent(&self.path)?;
         let for_sync = self.file.try_clone()?;
         let end = end + RECORD_SIZE as u64;
-        let tail = Tail { file: self.file, end, broken: false };
+        let tail = Tail { file: self.file, end, broken: None };
         Ok(Journal { path: self.path, tail: Mutex::new(tail), for_sync, unsynced: AtomicBool::new(false) })
     }
 }
@@ -181,26 +191,27 @@ pub(crate) struct Journal {
 struct Tail {
     file: File,
     end: u64,
-    broken: bool,
+    /// What the first write that failed was told.
+    broken: Option<io::Error>,
 }
 
 impl Journal {
-    /// Appends records. After a failure every later call fails: the file's end is no longer known.
-    pub(crate) fn append(&self, records: &[u8]) -> io::Result<()> {
+    /// Appends records, and says where they end. After a failure every later call fails alike: the end is not known.
+    pub(crate) fn append(&self, records: &[u8]) -> io::Result<u64> {
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        if tail.broken {
-            return Err(io::Error::other("an earlier write failed"));
+        if let Some(error) = &tail.broken {
+            return Err(again(error));
         }
         let written = tail.file.write_all(records);
-        match written {
+        match &written {
             Ok(()) => tail.end += records.len() as u64,
-            Err(_) => {
-                tail.broken = true;
+            Err(error) => {
+                tail.broken = Some(again(error));
                 let _ = tail.file.set_len(tail.end); // A torn record would be found and skipped anyway.
             }
         }
         self.unsynced.store(true, Ordering::Release);
-        written
+        written.map(|()| tail.end)
     }
 
     /// Something was appended since the last sync began.
@@ -227,6 +238,14 @@ fn holder_of(file: &mut File) -> Option<u32> {
     match Record::decode(&bytes) {
         Some(Record::Holder { pid }) => Some(pid),
         _ => None,
+    }
+}
+
+/// The same error once more: whoever is the first to tell of it tells the cause.
+fn again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }
 

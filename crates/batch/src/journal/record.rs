@@ -142,8 +142,11 @@ pub enum Record {
         /// It succeeded.
         ok: bool,
     },
-    /// Everything before this record, and every line it speaks of, is on disk.
-    Settled,
+    /// Every record before this offset of the journal is on disk, and so is every line they speak of.
+    Settled {
+        /// The offset.
+        until: u64,
+    },
 }
 
 impl Record {
@@ -179,7 +182,7 @@ impl Record {
                 body[24..28].copy_from_slice(&line.crc.to_le_bytes());
                 body[28..32].copy_from_slice(&line.length.to_le_bytes());
             }
-            Record::Settled => {}
+            Record::Settled { until } => body[..8].copy_from_slice(&until.to_le_bytes()),
         }
         bytes
     }
@@ -202,7 +205,7 @@ impl Record {
                 line: LineSum { crc: u32_at(body, 24), length: u32_at(body, 28) },
                 ok: kind == 5,
             },
-            7 => Record::Settled,
+            7 => Record::Settled { until: u64::from_le_bytes(array_at(body, 0)) },
             _ => return None,
         };
         (record.unsummed()[..SUM] == bytes[..SUM]).then_some(record)
@@ -216,7 +219,7 @@ impl Record {
             Record::Sent { .. } => 4,
             Record::Done { ok: true, .. } => 5,
             Record::Done { ok: false, .. } => 6,
-            Record::Settled => 7,
+            Record::Settled { .. } => 7,
         }
     }
 }
@@ -261,7 +264,7 @@ pub(crate) mod tests {
                     Record::Done { id, content, line: LineSum { crc, length }, ok }
                 }
             ),
-            Just(Record::Settled),
+            any::<u64>().prop_map(|until| Record::Settled { until }),
         ]
     }
 

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::disk;
 
@@ -10,8 +11,9 @@ use crate::disk;
 #[derive(Debug)]
 pub(crate) struct Appender {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     end: u64,
+    unsynced: bool,
 }
 
 impl Appender {
@@ -29,12 +31,13 @@ impl Appender {
             Err(error) => return Err(error),
         };
         let end = file.seek(SeekFrom::End(0))?;
-        Ok(Self { path: path.to_owned(), file, end })
+        Ok(Self { path: path.to_owned(), file: Arc::new(file), end, unsynced: false })
     }
 
     /// Appends whole lines. Not to be called again after it failed.
     pub(crate) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.file.write_all(lines) {
+        self.unsynced = true;
+        if let Err(error) = (&*self.file).write_all(lines) {
             // The next run would find what is torn and take it out, but who knows when that is.
             let _ = self.file.set_len(self.end);
             return Err(error);
@@ -43,9 +46,9 @@ impl Appender {
         Ok(())
     }
 
-    /// Brings what was appended to the disk. Not to be called again after it failed.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+    /// The file, if anything was appended since this was last asked.
+    pub(crate) fn take_unsynced(&mut self) -> Option<(PathBuf, Arc<File>)> {
+        std::mem::take(&mut self.unsynced).then(|| (self.path.clone(), self.file.clone()))
     }
 
     pub(crate) fn path(&self) -> &Path {

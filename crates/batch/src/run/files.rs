@@ -39,7 +39,7 @@ impl Open {
             Some(files) => {
                 let paths = files.paths.clone();
                 let files = open(files, &options, &index, &mut standing)?;
-                (Some(paths), Some(files.journal.clone()), Sink::Files(files))
+                (Some(paths), Some(files.journal().clone()), Sink::Files(files))
             }
         };
         let todo = todo(&standing, index.len());
@@ -82,7 +82,7 @@ fn open(
     let output = Appender::open(&paths.output).map_err(|source| CheckError::file(&paths.output, source))?;
     let journal = lock.begin(past.settled, past.end);
     let journal = Arc::new(journal.map_err(|source| CheckError::journal(&paths.journal, source))?);
-    Ok(Files { journal, output, errors_path: paths.errors, errors: None })
+    Ok(Files::new(journal, output, paths.errors))
 }
 
 /// Takes out lines that were superseded in this run, and puts the files in the input's order if that is wanted.

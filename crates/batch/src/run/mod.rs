@@ -269,8 +269,7 @@ impl<S: Sender> Loop<S> {
     fn write(&mut self, finished: Finished, weight: usize) {
         self.weights.insert(finished.number, weight);
         self.unwritten += 1;
-        // A committer that has given up has ended the run, too.
-        let _ = self.committer.results.send(finished);
+        self.committer.results.send(finished);
     }
 
     fn committed(&mut self, group: Vec<Committed>) {
