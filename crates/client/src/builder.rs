@@ -42,7 +42,8 @@ impl Builder {
         self
     }
 
-    /// Adds limits that are never exceeded. Where several match a model, the first one holds.
+    /// Adds limits that are never exceeded. Of those that name models the first that matches holds; those that name none hold
+    /// beside it, and the tighter one counts.
     pub fn ceilings(mut self, ceilings: Ceilings) -> Self {
         self.ceilings.push(ceilings);
         self

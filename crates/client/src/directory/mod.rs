@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use paceline_core::engine::LimiterSpec;
+use paceline_core::quota::Quota;
 use paceline_wire::Dialect;
 use paceline_wire::provider::Pattern;
 
@@ -151,17 +152,6 @@ impl Directory {
 
     /// Which limits `model` draws on at `place`: the name of the set of models, and where its limiter starts.
     pub(crate) fn limits(&self, place: &Place, model: &str) -> (String, LimiterSpec) {
-        let typed = self.ceilings.iter().find_map(|(ceilings, patterns)| {
-            if ceilings
-                .account
-                .as_ref()
-                .is_some_and(|account| *account != place.account && **account != *place.name)
-            {
-                return None;
-            }
-            let pattern = patterns.iter().find(|pattern| pattern.matches(model));
-            (patterns.is_empty() || pattern.is_some()).then_some((ceilings, patterns))
-        });
         let mut spec = LimiterSpec {
             metering: place.provider.metering,
             in_flight: place.in_flight,
@@ -169,15 +159,33 @@ impl Directory {
             ..LimiterSpec::default()
         };
         let mut models = place.provider.pool(model).to_owned();
-        if let Some((ceilings, patterns)) = typed {
-            spec.ceilings = ceilings.quotas.clone();
-            spec.in_flight = ceilings.in_flight.or(place.in_flight);
-            if !patterns.is_empty() {
-                // What the user typed as one meter is one meter.
-                models = patterns.iter().map(Pattern::to_string).collect::<Vec<_>>().join(", ");
+        let typed = || self.ceilings.iter().filter(|typed| matches(typed, place, model));
+        let by_model = typed().find(|(_, patterns)| !patterns.is_empty());
+        for (ceilings, _) in typed().filter(|(_, patterns)| patterns.is_empty()).chain(by_model) {
+            for quota in &ceilings.quotas {
+                tighten(&mut spec.ceilings, *quota);
             }
+            spec.in_flight = [spec.in_flight, ceilings.in_flight].into_iter().flatten().min();
+        }
+        if let Some((_, patterns)) = by_model {
+            // What the user typed as one meter is one meter.
+            models = patterns.iter().map(Pattern::to_string).collect::<Vec<_>>().join(", ");
         }
         (models, spec)
+    }
+}
+
+fn matches((ceilings, patterns): &(Ceilings, Vec<Pattern>), place: &Place, model: &str) -> bool {
+    let account = ceilings.account.as_deref();
+    account.is_none_or(|account| account == place.account || account == &*place.name)
+        && (patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(model)))
+}
+
+/// Adds a ceiling; of two for the same dimension and window the tighter one holds.
+fn tighten(quotas: &mut Vec<Quota>, more: Quota) {
+    match quotas.iter_mut().find(|known| (known.dimension, known.window) == (more.dimension, more.window)) {
+        Some(known) => known.limit = known.limit.min(more.limit),
+        None => quotas.push(more),
     }
 }
 

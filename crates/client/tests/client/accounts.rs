@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use paceline::core::quota::{Dimension, Quota};
-use paceline::{BuildError, Ceilings, Client, Pool, PoolMember, Request, Upstream};
+use paceline::{BuildError, Builder, Ceilings, Client, Pool, PoolMember, Request, Upstream};
 use tokio::time::Instant;
 
 use crate::support::{ANSWER, ASK, KEY, Server, ask, json, provider};
@@ -66,6 +66,33 @@ async fn a_typed_ceiling_is_one_meter_for_an_account() {
     let limiter = &snapshot.limiters[0];
     assert_eq!((limiter.account.as_str(), limiter.models.as_str()), ("org", "test-*"));
     assert_eq!(snapshot.limiters.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_typed_ceilings_the_tightest_holds() {
+    let server = Server::start(vec![json(200, ANSWER); 5]).await;
+    let all = |requests| Ceilings::new().quota(per_minute(requests));
+    let some = |requests| all(requests).account("mock").model("test-*");
+    let cases = [
+        (vec![all(300), some(50)], 50, None),
+        (vec![all(30), some(50)], 30, None),
+        (vec![some(50), all(30).in_flight(4)], 30, Some(4)),
+        (vec![all(30).in_flight(9), some(50).in_flight(5), some(20)], 30, Some(5)),
+        (vec![some(50), all(7).model("other-*")], 50, None),
+    ];
+    for (ceilings, requests, in_flight) in cases {
+        let typed = format!("{ceilings:?}");
+        let builder = ceilings.into_iter().fold(server.builder(), Builder::ceilings);
+        let client = builder.seed(1).build().unwrap();
+        client.send(ask()).await.unwrap();
+        let limiter = client.snapshot().await.limiters.remove(0);
+        let bucket = limiter.view.buckets.iter().find(|bucket| bucket.quota.dimension == Dimension::Requests);
+        assert_eq!(bucket.map(|bucket| bucket.quota), Some(per_minute(requests)), "{typed}");
+        assert_eq!(limiter.models, "test-*", "{typed}");
+        if in_flight.is_some() {
+            assert_eq!(limiter.view.in_flight.1, in_flight, "{typed}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
