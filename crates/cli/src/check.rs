@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
+use paceline_wire::terminal;
+
 use crate::args::CheckArgs;
 use crate::config::{self, Config, Quota, SecretSource};
 use crate::exit::{Exit, Failure};
 use crate::progress::{limit_name, span};
-use crate::terminal;
 
 /// Checks the file and prints what it means.
 pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Failure> {

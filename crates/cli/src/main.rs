@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod config;
 mod exit;
+mod limits;
 mod messages;
 mod mock;
 mod progress;
@@ -12,7 +13,6 @@ mod sending;
 mod signals;
 mod sim;
 mod summary;
-mod terminal;
 mod units;
 mod upstream;
 

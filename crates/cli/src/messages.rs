@@ -2,12 +2,16 @@
 
 use std::io::Write;
 
+use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use paceline_batch::Report;
+use paceline_wire::terminal;
 use serde_json::Value;
 
+use crate::args::Cli;
+use crate::config::closest;
 use crate::exit::{Exit, Failure};
 use crate::progress::count;
-use crate::terminal;
 
 /// Says something on stderr.
 pub(crate) fn say(text: &str) {
@@ -82,7 +86,23 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
         let _ = error.print();
         return Exit::Done;
     }
+    if let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+        && let Some(near) = near_flag(flag)
+    {
+        self::error(&format!("unknown flag `{flag}`"));
+        hint(&format!("did you mean `--{near}`?"));
+        return Exit::Usage;
+    }
     // Without clap's own colors: the text repeats the user's words, whose control bytes must not act.
     let _ = write!(anstream::stderr(), "{}", terminal::lines(&error.render().to_string()));
     Exit::Usage
+}
+
+/// The flag of the command as typed that `flag` was probably meant to be.
+fn near_flag(flag: &str) -> Option<String> {
+    let command = Cli::command();
+    let command = command.find_subcommand(std::env::args_os().nth(1)?)?;
+    let flags: Vec<&str> = command.get_arguments().filter_map(|arg| arg.get_long()).collect();
+    closest(flag.trim_start_matches('-'), &flags).map(str::to_owned)
 }

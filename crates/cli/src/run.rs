@@ -1,20 +1,22 @@
 //! `paceline run`: from the command line to a batch, and from its end to an exit code.
 
-use std::io;
-use std::time::Duration;
+use std::io::{self, IsTerminal};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use paceline::{Ceilings, Client, Timeouts};
+use paceline::{Ceilings, Client, LearnedLimits, Timeouts};
 use paceline_batch::{
-    CheckError, Checked, ClientSender, Control, Progress, RunOptions, Selection, StopReason, Summary,
+    CheckError, Checked, ClientSender, Control, OutputPaths, Progress, RunOptions, Selection, StopReason,
+    Summary,
 };
 use paceline_core::quota::{Dimension, OutputRule, Quota};
 use paceline_wire::line::Defaults;
 use paceline_wire::provider::Provider;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use crate::args::{self, ProgressStyle, RunArgs};
 use crate::exit::{Exit, Failure};
+use crate::limits::LimitsFile;
 use crate::messages;
 use crate::mock::{self, InProcess};
 use crate::progress::{Reporter, View, count};
@@ -25,6 +27,8 @@ use crate::upstream::{self, Destination, ProcessEnvironment};
 
 /// Between two looks at a run.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often what was learned is stored, besides when the end nears.
+const STORE_EVERY: Duration = Duration::from_secs(60);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -42,6 +46,9 @@ async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::install().context("cannot take signals over").map_err(Failure::stopped)?;
     let (destination, _mock) = destination(args).await?;
     let options = options(args, &destination.provider)?;
+    if args.inputs.iter().any(|input| input.as_os_str() == "-") && io::stdin().is_terminal() {
+        messages::say("reading lines from the terminal; Ctrl-D ends them");
+    }
     let checking = tokio::task::spawn_blocking(move || Checked::new(options));
     let checked = tokio::select! {
         checked = checking => checked.context("the check broke off").map_err(Failure::stopped)?.map_err(refused)?,
@@ -59,9 +66,19 @@ async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     let output = destination.provider.metering.output;
     let providers = destination.providers.clone();
-    let client = client(args, destination)?;
+    let mut limits =
+        args.output.as_deref().map(|path| LimitsFile::beside(&OutputPaths::beside(path).journal));
+    let learned =
+        limits.as_mut().map(|file| file.load(SystemTime::now())).transpose().unwrap_or_else(|note| {
+            if !quiet {
+                messages::warning(&note);
+            }
+            None
+        });
+    let client = client(args, destination, learned.unwrap_or_default())?;
     let sender = ClientSender::new(client.clone(), None, providers);
-    let mut session = Session { client, output, signals, reporter: Reporter::new(args.progress) };
+    let mut session =
+        Session { client, output, signals, reporter: Reporter::new(args.progress), limits, quiet };
     session.run(checked, sender, args).await
 }
 
@@ -105,11 +122,12 @@ fn options(args: &RunArgs, provider: &Provider) -> Result<RunOptions, Failure> {
     })
 }
 
-fn client(args: &RunArgs, destination: Destination) -> Result<Client, Failure> {
+fn client(args: &RunArgs, destination: Destination, learned: Vec<LearnedLimits>) -> Result<Client, Failure> {
     let timeout = args.bounds.timeout;
     let timeouts = Timeouts { first_byte: timeout, total: Some(timeout), ..Timeouts::default() };
-    let mut builder = Client::builder().timeouts(timeouts).max_attempts(args.bounds.max_attempts);
-    // The first ceilings that match a model hold: flags come before the configuration.
+    let mut builder =
+        Client::builder().timeouts(timeouts).max_attempts(args.bounds.max_attempts).learned(learned);
+    // Flags name no models, so they hold beside the configuration: the tighter one counts.
     for ceilings in ceilings(&args.ceilings).into_iter().chain(destination.ceilings) {
         builder = builder.ceilings(ceilings);
     }
@@ -154,20 +172,31 @@ struct Session {
     output: OutputRule,
     signals: Signals,
     reporter: Reporter,
+    limits: Option<LimitsFile>, // None without an output to put it beside.
+    quiet: bool,                // Only errors may be said in words.
 }
 
 impl Session {
     async fn run(&mut self, checked: Checked, sender: ClientSender, args: &RunArgs) -> Result<Exit, Failure> {
         let (control, progress) = (Control::new(), Progress::new());
         let sending = Sending::watch(&self.client);
+        let asked = sender.clone();
         let batch =
             paceline_batch::run(checked, sender, control.clone(), progress.clone(), Box::new(io::stdout()));
-        let (summary, signal) = self.attend(batch, &control, &progress).await?;
+        let ended = self.attend(batch, &control, &progress).await;
+        self.store_limits().await;
+        let (summary, signal) = ended?;
         let view = View::new(summary.view, &self.client.snapshot().await);
         self.reporter.finish();
         let exit = exit(&summary, signal);
-        let closing =
-            Closing { view: &view, summary: &summary, sending: sending.span(), output: self.output, exit };
+        let closing = Closing {
+            view: &view,
+            summary: &summary,
+            sending: sending.span(),
+            output: self.output,
+            prices: asked.prices_as_of(),
+            exit,
+        };
         match args.progress {
             ProgressStyle::Json => messages::say_json(&closing.json()),
             ProgressStyle::None => {}
@@ -187,6 +216,7 @@ impl Session {
         let mut batch = tokio::spawn(batch);
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stores = interval_at(Instant::now() + STORE_EVERY, STORE_EVERY);
         let mut first = None;
         loop {
             tokio::select! {
@@ -200,14 +230,27 @@ impl Session {
                         control.drain();
                         let waiting = progress.view().in_flight;
                         self.reporter.aside(|| messages::draining(waiting));
+                        self.store_limits().await;
                     }
                     Some(_) => control.stop(),
                 },
+                _ = stores.tick() => self.store_limits().await,
                 _ = looks.tick() => {
                     let snapshot = self.client.snapshot().await;
                     self.reporter.show(&View::new(progress.view(), &snapshot));
                 }
             }
+        }
+    }
+
+    /// Keeps what was learned for the next run. The file is small: writing it holds up nothing but the display.
+    async fn store_limits(&mut self) {
+        let Some(file) = &mut self.limits else { return };
+        let learned = self.client.learned().await;
+        if let Err(note) = file.store(&learned, SystemTime::now())
+            && !self.quiet
+        {
+            self.reporter.aside(|| messages::warning(&note));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
-use paceline_batch::Summary;
+use paceline_batch::{PricesAsOf, Summary};
 use paceline_core::quota::OutputRule;
 use paceline_wire::price::MicroUsd;
 use serde_json::{Value, json};
@@ -28,6 +28,8 @@ pub(crate) struct Closing<'a> {
     pub(crate) sending: Duration,
     /// How the provider counts output.
     pub(crate) output: OutputRule,
+    /// How old the prices are by which its money was counted.
+    pub(crate) prices: Option<PricesAsOf>,
     /// How the program ends.
     pub(crate) exit: Exit,
 }
@@ -48,7 +50,9 @@ impl Closing<'_> {
             text.push_str(&format!("\n  requests  {}", self.requests()));
             let (input, output) = (grouped(run.input_tokens), grouped(run.output_tokens));
             text.push_str(&format!("\n  tokens    {input} in, {output} out"));
-            text.push_str(&format!("\n  money     {}", self.money()));
+            if let Some(money) = self.money() {
+                text.push_str(&format!("\n  money     {money}"));
+            }
         }
         if let Some(paths) = &self.summary.paths {
             text.push_str(&format!("\n  results   {}", paths.output.display()));
@@ -68,6 +72,7 @@ impl Closing<'_> {
         value["sending_seconds"] = json!(self.sending.as_millis() as f64 / 1000.0);
         value["share_of_limit"] =
             json!(self.closeness().map(|close| (close.share * 1000.0).round() / 1000.0));
+        value["prices_as_of"] = json!(self.prices.as_ref().map(|prices| [&prices.oldest, &prices.newest]));
         value["stopped"] = json!(self.summary.stop.as_ref().map(ToString::to_string));
         value["output"] = json!(paths.map(|paths| paths.output.to_string_lossy()));
         value["errors"] = json!(paths.map(|paths| paths.errors.to_string_lossy()));
@@ -79,6 +84,9 @@ impl Closing<'_> {
         let failed = self.summary.view.failed;
         if let Some(reason) = &self.summary.stop {
             messages::error(&reason.to_string());
+            if let Some(trouble) = &self.view.trouble {
+                messages::warning(trouble);
+            }
         } else if failed > 0 {
             messages::error(&format!("{} failed{}", count(failed, "job"), self.first_failure()));
         } else {
@@ -115,19 +123,36 @@ impl Closing<'_> {
     }
 
     fn requests(&self) -> String {
-        let sent = self.view.sent;
-        let ended = self.view.run.ended.max(1);
-        format!("{} ({:.2} a job), {} retried", grouped(sent), sent as f64 / ended as f64, self.view.retries)
+        let (sent, ended) = (self.view.sent, self.view.run.ended);
+        // Only when all is over does every request belong to a job that has ended.
+        let per_job = match self.view.run.left() {
+            0 if ended > 0 => format!(" ({:.2} a job)", sent as f64 / ended as f64),
+            _ => String::new(),
+        };
+        format!("{}{per_job}, {} retried", grouped(sent), self.view.retries)
     }
 
-    fn money(&self) -> String {
+    fn money(&self) -> Option<String> {
         let run = &self.view.run;
         match (run.spent, run.unpriced) {
-            (MicroUsd::ZERO, unpriced) if unpriced > 0 => {
-                "unknown: no price is known for these models".to_owned()
+            (MicroUsd::ZERO, 0) => None, // Nothing was answered.
+            (MicroUsd::ZERO, _) => Some("unknown: no price is known for these models".to_owned()),
+            (spent, 0) => Some(format!("{spent} at {}", self.prices())),
+            (spent, unpriced) => Some(format!(
+                "{spent} at {}, and {} of unknown price",
+                self.prices(),
+                count(unpriced, "answer")
+            )),
+        }
+    }
+
+    fn prices(&self) -> String {
+        match &self.prices {
+            Some(PricesAsOf { oldest, newest }) if oldest != newest => {
+                format!("list prices of {oldest} to {newest}")
             }
-            (spent, 0) => format!("{spent} at list prices"),
-            (spent, unpriced) => format!("{spent} at list prices, and {unpriced} answers of unknown price"),
+            Some(PricesAsOf { newest, .. }) => format!("list prices of {newest}"),
+            None => "list prices".to_owned(),
         }
     }
 

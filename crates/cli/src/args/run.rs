@@ -14,7 +14,8 @@ pub(crate) struct RunArgs {
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
 
-    /// Where results go, a line each; without it to stdout, and then a second run starts from the beginning
+    /// Where results go, a line each, with OUT.errors.jsonl, OUT.journal and OUT.limits.json beside it; without it to
+    /// stdout, and then a second run starts from the beginning
     #[arg(short, long, value_name = "OUT.jsonl")]
     pub(crate) output: Option<PathBuf>,
 
@@ -28,7 +29,10 @@ pub(crate) struct RunArgs {
     #[command(flatten, next_help_heading = "For lines that lack them")]
     pub(crate) defaults: Defaults,
 
-    #[command(flatten, next_help_heading = "Ceilings (without them: learned from the answers)")]
+    #[command(
+        flatten,
+        next_help_heading = "Ceilings for each account and model (without them: learned, and kept for a day)"
+    )]
     pub(crate) ceilings: Ceilings,
 
     #[command(flatten, next_help_heading = "When to stop")]

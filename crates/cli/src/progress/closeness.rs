@@ -47,7 +47,12 @@ pub(crate) fn closeness(
         let share = used * meter.window.as_secs_f64() / meter.limit.max(1) as f64 / sending.as_secs_f64();
         share.is_finite().then_some(Closeness { limit: *meter, share })
     };
-    meters.iter().filter_map(steady).max_by(|a, b| a.share.total_cmp(&b.share))
+    // How close a run came to a limit that nobody told says nothing.
+    meters
+        .iter()
+        .filter(|meter| !meter.is_guess)
+        .filter_map(steady)
+        .max_by(|a, b| a.share.total_cmp(&b.share))
 }
 
 /// What the run charged to this dimension; unknown where the provider charges by a rule of its own.
@@ -86,6 +91,8 @@ mod tests {
         assert!((found.share - 1.0).abs() < 1e-9, "{}", found.share);
         assert_eq!(closeness(&Charges::default(), OutputRule::Produced, &meters, minute), None);
         assert_eq!(closeness(&charges, OutputRule::Produced, &[], minute), None);
+        let guesses = meters.map(|meter| Meter { is_guess: true, ..meter });
+        assert_eq!(closeness(&charges, OutputRule::Produced, &guesses, minute), None);
         assert_eq!(closeness(&charges, OutputRule::Produced, &meters, Duration::ZERO), None);
     }
 }

@@ -8,6 +8,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
+use paceline_wire::terminal;
 
 pub(crate) use closeness::{Charges, Closeness, closeness};
 pub(crate) use numbers::{count, grouped, limit_name, span};
@@ -50,7 +51,7 @@ impl Reporter {
             Reporter::Bar(bar) => {
                 bar.set_length(view.run.jobs);
                 bar.set_position(view.run.jobs - view.run.left());
-                bar.set_message(view.details());
+                bar.set_message(terminal::line(&view.details()).into_owned());
             }
             Reporter::Plain(last) if view.run.elapsed.saturating_sub(*last) >= PLAIN_EVERY => {
                 *last = view.run.elapsed;
@@ -83,7 +84,7 @@ impl Reporter {
 }
 
 fn bar() -> ProgressBar {
-    let style = BarStyle::with_template("[{bar:40}] {human_pos} of {human_len}  {elapsed}\n{wide_msg}");
+    let style = BarStyle::with_template("[{wide_bar}] {human_pos} of {human_len}  {elapsed}\n{wide_msg}");
     let style = style.expect("the template is a constant that a test draws").progress_chars("=> ");
     ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use paceline::Snapshot;
-use paceline_core::engine::{Bind, LimitSource};
+use paceline::{Snapshot, UpstreamStanding};
+use paceline_core::engine::{Bind, Health, LimitSource};
+use paceline_core::feedback::Class;
 use paceline_core::quota::Dimension;
 use paceline_wire::price::MicroUsd;
 use serde_json::{Value, json};
@@ -40,6 +41,8 @@ pub(crate) struct View {
     pub(crate) meters: Vec<Meter>,
     /// What holds the next request back.
     pub(crate) binds: Option<String>,
+    /// Which upstream does not serve, and how that shows.
+    pub(crate) trouble: Option<String>,
 }
 
 impl View {
@@ -53,6 +56,7 @@ impl View {
             retries: snapshot.retries,
             meters: meters(snapshot),
             binds,
+            trouble: snapshot.upstreams.iter().find_map(trouble),
         }
     }
 
@@ -66,11 +70,18 @@ impl View {
             jobs.push_str(&format!(", {} throttled", short(self.throttled)));
         }
         let mut parts = vec![jobs];
+        if let Some(trouble) = &self.trouble {
+            parts.push(trouble.clone());
+        }
         if let Some(left) = run.time_left().filter(|_| run.left() > 0) {
             parts.push(format!("{} left", span(left)));
         }
         if let Some(binds) = &self.binds {
             parts.push(format!("held by {binds}"));
+        }
+        if run.spent > MicroUsd::ZERO {
+            let projected = run.projected().map(|all| format!(" of about {all}")).unwrap_or_default();
+            parts.push(format!("{}{projected}", run.spent));
         }
         for meter in &self.meters {
             let name = limit_name(meter.dimension, meter.window);
@@ -80,10 +91,6 @@ impl View {
         if self.meters.is_empty() {
             let (requests, tokens) = (short(run.requests_per_minute), short(run.tokens_per_minute));
             parts.push(format!("{requests} requests/min, {tokens} tokens/min, limits not known"));
-        }
-        if run.spent > MicroUsd::ZERO {
-            let projected = run.projected().map(|all| format!(" of about {all}")).unwrap_or_default();
-            parts.push(format!("{}{projected}", run.spent));
         }
         parts.join(" | ")
     }
@@ -126,6 +133,7 @@ impl View {
             "unpriced": run.unpriced,
             "left_seconds": run.time_left().map(|left| left.as_secs()),
             "held_by": self.binds,
+            "trouble": self.trouble,
             "limits": self.meters.iter().map(limit).collect::<Vec<_>>(),
         })
     }
@@ -154,6 +162,18 @@ fn meters(snapshot: &Snapshot) -> Vec<Meter> {
     }
     meters.sort_by_key(|meter| (meter.dimension, meter.window));
     meters
+}
+
+fn trouble(upstream: &UpstreamStanding) -> Option<String> {
+    let what = match upstream.view.health {
+        Health::Closed => return None,
+        Health::Open(_) | Health::HalfOpen => {
+            "does not answer, or only with errors; it is tried now and then"
+        }
+        Health::OutOfService(Class::Money) => "is out of money",
+        Health::OutOfService(_) => "refuses its key",
+    };
+    Some(format!("upstream `{}` {what}", upstream.name))
 }
 
 fn bind_name(bind: Bind) -> String {
@@ -205,6 +225,7 @@ mod tests {
                 },
             ],
             binds: Some("requests/min".to_owned()),
+            trouble: None,
         }
     }
 
@@ -213,8 +234,15 @@ mod tests {
         assert_eq!(
             example().line(),
             "51s: 42 of 100 done, 1 failed, 3 in flight, 54 waiting | 1m 08s left | held by requests/min | \
-             46 of 50 requests/min | 4,600 of 30k input tokens/min | $0.5796 of about $1.35"
+             $0.5796 of about $1.35 | 46 of 50 requests/min | 4,600 of 30k input tokens/min"
         );
+    }
+
+    #[test]
+    fn a_provider_that_fails_is_told_before_the_rest() {
+        let view = View { trouble: Some("upstream `a` fails".to_owned()), ..example() };
+        assert!(view.details().starts_with("1 failed, 3 in flight, 54 waiting | upstream `a` fails | "));
+        assert_eq!(view.json("progress")["trouble"], "upstream `a` fails");
     }
 
     #[test]

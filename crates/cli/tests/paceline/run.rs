@@ -42,6 +42,58 @@ fn a_run_ends_with_0_and_the_same_command_finds_nothing_to_do() {
 }
 
 #[test]
+fn limits_are_kept_beside_the_output_and_nothing_else_is_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    prompts(folder.path(), 3);
+    let kept = folder.path().join("out.limits.json");
+    let args = |first| ["run", "in.jsonl", "--mock", "--first", first, "-o", "out.jsonl"];
+    assert_eq!(paceline(folder.path(), &args("1")).code, Some(0));
+    let limits: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    let requests = limits["limits"].as_array().unwrap().iter().find(|limit| limit["dimension"] == "requests");
+    let requests = requests.unwrap();
+    assert_eq!((&requests["account"], &requests["limit"]), (&"mock-anthropic".into(), &200.into()));
+    assert_eq!((&requests["models"], &requests["source"]), (&"claude-haiku-4.5".into(), &"reported".into()));
+
+    // Read without a word; what is not a file of limits is left as it is.
+    let second = paceline(folder.path(), &args("2"));
+    assert!(!second.stderr.contains("warning"), "{}", second.stderr);
+    fs::write(&kept, "mine").unwrap();
+    let third = paceline(folder.path(), &args("3"));
+    assert_eq!(third.code, Some(0), "{}", third.stderr);
+    assert!(third.stderr.contains("warning: `out.limits.json` does not hold limits ("), "{}", third.stderr);
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "mine");
+}
+
+#[test]
+fn the_tighter_of_flag_and_configuration_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    prompts(folder.path(), 1);
+    let mut mock = command(
+        folder.path(),
+        &["mock", "--listen", "127.0.0.1:0", "--profile", "unlimited", "--speed", "100"],
+    );
+    let mut mock = mock.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut url = String::new();
+    BufReader::new(mock.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let config = format!(
+        "[[upstream]]\nname = \"a\"\nprovider = \"openai-compatible\"\nbase_url = \"{}/v1\"\napi_key = {{ env = \"KEY\" }}\n\
+         [[quota]]\naccount = \"a\"\nrequests = \"50/min\"\n",
+        url.trim()
+    );
+    fs::write(folder.path().join("c.toml"), config).unwrap();
+    for (flag, limit) in [("300", 50), ("30", 30)] {
+        let args =
+            ["run", "in.jsonl", "--config", "c.toml", "--model", "m", "--rpm", flag, "--progress", "json"];
+        let ended =
+            crate::ended(command(folder.path(), &args).env("KEY", "sk-canary-abcdef").output().unwrap());
+        let summary: Value = serde_json::from_str(ended.stderr.lines().last().unwrap()).unwrap();
+        assert_eq!((&summary["done"], &summary["limits"][0]["limit"]), (&1.into(), &limit.into()), "{flag}");
+    }
+    mock.kill().unwrap();
+    mock.wait().unwrap();
+}
+
+#[test]
 fn without_an_output_results_go_to_stdout() {
     let folder = tempfile::tempdir().unwrap();
     prompts(folder.path(), 2);

@@ -1,0 +1,294 @@
+//! What was learned about limits, kept beside the journal from one run to the next. The file names upstreams' accounts and
+//! models, never a key.
+//!
+//! Without it a run just learns again, so nothing here stops one. A file that is not ours to read is not ours to replace:
+//! it is left as it is.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use paceline::LearnedLimits;
+use paceline_core::engine::{Learned, LimitSource};
+use paceline_core::quota::{Dimension, Quota};
+use serde::{Deserialize, Serialize};
+
+/// The format of the file.
+const VERSION: u32 = 1;
+/// Limits that nobody has confirmed for so long are learned anew.
+const OLDEST: Duration = Duration::from_secs(86_400);
+/// The longest window of a limit.
+const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 86_400);
+/// The most a file may hold; a bigger one is something else.
+const MOST_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The file of limits of one output.
+#[derive(Debug)]
+pub(crate) struct LimitsFile {
+    path: PathBuf,
+    usable: bool,
+}
+
+impl LimitsFile {
+    /// The file beside `journal`: `out.journal` has `out.limits.json`.
+    pub(crate) fn beside(journal: &Path) -> Self {
+        Self { path: journal.with_extension("limits.json"), usable: true }
+    }
+
+    /// The limits that are still fresh at `now`. An error says why there are none; the file is not touched any more then.
+    pub(crate) fn load(&mut self, now: SystemTime) -> Result<Vec<LearnedLimits>, String> {
+        let read = match read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => Err(error.to_string()),
+            Ok(text) => parse(&text, now),
+        };
+        read.map_err(|reason| {
+            self.usable = false;
+            let path = self.path.display();
+            format!("`{path}` does not hold limits ({reason}): ignored and left as it is; delete it to have limits kept")
+        })
+    }
+
+    /// Replaces what the file holds. An error says why that could not be; it is not tried again.
+    pub(crate) fn store(&mut self, learned: &[LearnedLimits], now: SystemTime) -> Result<(), String> {
+        if !self.usable || learned.is_empty() {
+            return Ok(());
+        }
+        self.replace(&written(learned, now)).map_err(|error| {
+            self.usable = false;
+            format!(
+                "cannot keep the limits in `{}`: {error}; the next run learns them again",
+                self.path.display()
+            )
+        })
+    }
+
+    /// Whoever reads meanwhile, or after a crash, finds the old or the new text, whole.
+    fn replace(&self, text: &[u8]) -> io::Result<()> {
+        let fresh = self.path.with_extension("json.new");
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {} // Left by a run that was killed just here.
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &self.path)
+    }
+}
+
+/// The whole file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    paceline_limits: u32, // The version, under a name that says whose file this is.
+    limits: Vec<Entry>,
+}
+
+/// One limit.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    provider: String,
+    account: String,
+    models: String,
+    dimension: String,
+    window_ms: u64,
+    limit: u64,
+    source: Source,
+    confirmed: u64, // Unix time in seconds.
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Source {
+    Reported,
+    Learned,
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    // Opening a pipe would wait for its other end.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_string(&mut text)?;
+    match text.len() as u64 {
+        0..=MOST_BYTES => Ok(text),
+        _ => Err(io::Error::other(format!("it is over {} MiB", MOST_BYTES >> 20))),
+    }
+}
+
+fn parse(text: &str, now: SystemTime) -> Result<Vec<LearnedLimits>, String> {
+    let kept: Kept = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if kept.paceline_limits != VERSION {
+        return Err(format!("its version is {}", kept.paceline_limits));
+    }
+    let now = unix(now);
+    let mut all: Vec<LearnedLimits> = Vec::new();
+    for entry in kept.limits {
+        let learned = entry.learned(now).ok_or("one of them makes no sense")?;
+        // What was confirmed in the future was confirmed by a clock that is not to be trusted.
+        if now < Duration::from_secs(entry.confirmed) || OLDEST < learned.age {
+            continue;
+        }
+        let Entry { provider, account, models, .. } = entry;
+        let same = |known: &&mut LearnedLimits| {
+            (&known.provider, &known.account, &known.models) == (&provider, &account, &models)
+        };
+        match all.iter_mut().rev().find(same) {
+            Some(known) => known.limits.push(learned),
+            None => all.push(LearnedLimits { provider, account, models, limits: vec![learned] }),
+        }
+    }
+    Ok(all)
+}
+
+impl Entry {
+    fn learned(&self, now: Duration) -> Option<Learned> {
+        let dimension = Dimension::ALL.into_iter().find(|known| known.name() == self.dimension)?;
+        let window = Duration::from_millis(self.window_ms);
+        if self.limit == 0 || window.is_zero() || LONGEST_WINDOW < window {
+            return None;
+        }
+        Some(Learned {
+            quota: Quota { dimension, window, limit: self.limit },
+            source: match self.source {
+                Source::Reported => LimitSource::Reported,
+                Source::Learned => LimitSource::Learned,
+            },
+            age: now.saturating_sub(Duration::from_secs(self.confirmed)),
+        })
+    }
+}
+
+fn written(learned: &[LearnedLimits], now: SystemTime) -> Vec<u8> {
+    let now = unix(now);
+    let entries = learned.iter().flat_map(|of| of.limits.iter().map(move |limit| (of, limit)));
+    let entry = |(of, limit): (&LearnedLimits, &Learned)| {
+        Some(Entry {
+            provider: of.provider.clone(),
+            account: of.account.clone(),
+            models: of.models.clone(),
+            dimension: limit.quota.dimension.name().to_owned(),
+            window_ms: u64::try_from(limit.quota.window.as_millis()).ok()?,
+            limit: limit.quota.limit,
+            source: match limit.source {
+                LimitSource::Reported => Source::Reported,
+                LimitSource::Learned => Source::Learned,
+                LimitSource::Typed => return None, // Typed again, or no longer wanted.
+            },
+            confirmed: now.saturating_sub(limit.age).as_secs(),
+        })
+    };
+    let kept = Kept { paceline_limits: VERSION, limits: entries.filter_map(entry).collect() };
+    let mut text = serde_json::to_vec_pretty(&kept).expect("strings and numbers always become JSON");
+    text.push(b'\n');
+    text
+}
+
+fn unix(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn learned(models: &str, ages: &[u64]) -> LearnedLimits {
+        let limit = |(age, dimension): (&u64, Dimension)| Learned {
+            quota: Quota { dimension, window: MINUTE, limit: 50 },
+            source: if *age % 2 == 0 { LimitSource::Reported } else { LimitSource::Learned },
+            age: Duration::from_secs(*age),
+        };
+        LearnedLimits {
+            provider: "anthropic".to_owned(),
+            account: "org-a".to_owned(),
+            models: models.to_owned(),
+            limits: ages.iter().zip(Dimension::ALL).map(limit).collect(),
+        }
+    }
+
+    fn file(folder: &tempfile::TempDir) -> LimitsFile {
+        LimitsFile::beside(&folder.path().join("out.journal"))
+    }
+
+    #[test]
+    fn limits_come_back_older_by_the_time_between() {
+        let folder = tempfile::tempdir().unwrap();
+        let before = [learned("claude-a", &[0, 7, 100]), learned("claude-b", &[30])];
+        file(&folder).store(&before, at(100_000)).unwrap();
+        let after = [learned("claude-a", &[60, 67, 160]), learned("claude-b", &[90])];
+        assert_eq!(file(&folder).load(at(100_060)), Ok(after.to_vec()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        // Again, over what is there and over what a killed run left.
+        fs::write(folder.path().join("out.limits.json.new"), "{").unwrap();
+        file(&folder).store(&before[1..], at(100_060)).unwrap();
+        assert_eq!(file(&folder).load(at(100_060)), Ok(before[1..].to_vec()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn limits_of_yesterday_and_of_tomorrow_are_learned_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        file(&folder).store(&[learned("claude-a", &[0, 7])], at(100_000)).unwrap();
+        let cases = [(99_000, 0), (99_999, 1), (100_000, 2), (186_393, 2), (186_394, 1), (186_401, 0)];
+        for (now, count) in cases {
+            let found = file(&folder).load(at(now)).unwrap();
+            assert_eq!(found.iter().map(|of| of.limits.len()).sum::<usize>(), count, "{now}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_ignored_and_left_alone() {
+        let entry = r#"{"provider":"p","account":"a","models":"m","dimension":"requests","window_ms":60000,"limit":5,
+            "source":"reported","confirmed":0}"#;
+        let whole = format!(r#"{{"paceline_limits":1,"limits":[{entry}]}}"#);
+        assert!(parse(&whole, at(0)).is_ok());
+        let mut broken = vec![
+            String::new(),
+            "{\"prompt\":\"mine\"}\n".to_owned(),
+            whole[..whole.len() / 2].to_owned(),
+            " ".repeat(MOST_BYTES as usize + 1),
+        ];
+        let changes = [
+            ("limits\":1", "limits\":2"),
+            ("60000", "0"),
+            ("60000", "99999999999999"),
+            ("60000", "-1"),
+            (":5,", ":0,"),
+            ("requests", "requestz"),
+            ("reported", "typed"),
+            ("\"models\"", "\"key\""),
+        ];
+        broken.extend(changes.map(|(old, new)| whole.replace(old, new)));
+        for text in broken {
+            let folder = tempfile::tempdir().unwrap();
+            let mut file = file(&folder);
+            fs::write(&file.path, &text).unwrap();
+            let note = file.load(at(0)).unwrap_err();
+            assert!(note.contains("out.limits.json` does not hold limits ("), "{note}");
+            file.store(&[learned("m", &[0])], at(0)).unwrap();
+            assert_eq!(fs::read_to_string(&file.path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_folder_in_the_way_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = file(&folder);
+        let limits = [learned("m", &[0])];
+        fs::create_dir(&file.path).unwrap();
+        assert!(file.store(&limits, at(0)).unwrap_err().contains("the next run learns them again"));
+        assert_eq!(file.store(&limits, at(0)), Ok(()));
+        assert!(LimitsFile::beside(&folder.path().join("out.journal")).load(at(0)).is_err());
+    }
+}
