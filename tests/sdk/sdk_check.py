@@ -5,7 +5,7 @@ Usage: sdk_check.py BASE_URL        (the mock's address, without /v1)
 
 import sys
 
-INSTALL = "python3 -m venv .venv && .venv/bin/pip install -r tests/sdk/requirements.txt"
+INSTALL = "python3 -m venv target/sdk-venv && target/sdk-venv/bin/pip install -r tests/sdk/requirements.txt"
 
 try:
     import anthropic
