@@ -116,6 +116,15 @@ impl Bucket {
         }
     }
 
+    /// What a window may hold: more than the limit for a while after more than that was accepted.
+    fn window_limit(&self, now: Time) -> u64 {
+        let told = self.told();
+        match &self.set_point {
+            Some(point) => (point.window_value(now) as u64).min(told).max(1),
+            None => told,
+        }
+    }
+
     /// The limit that the user or the provider named.
     pub(crate) fn told(&self) -> u64 {
         self.ceiling.unwrap_or(u64::MAX).min(self.reported.unwrap_or(u64::MAX))
@@ -203,13 +212,14 @@ impl Bucket {
 
     fn room_at(&mut self, now: Time, ask: &Ask) -> Time {
         let limit = self.limit(now);
+        let in_window = self.window_limit(now);
         let need = ask.cost.saturating_add(ask.leave);
-        let usable = self.usable(limit, ask, ask.cost);
+        let usable = self.usable(in_window, ask, ask.cost);
         let sum = self.ledger.sum(now);
         // Larger than the whole limit: goes when nothing else is charged, as the provider may see it as smaller.
         let target = usable.saturating_sub(need);
         let ledger_says = if sum <= target {
-            self.not_delaying(now, limit, ask)
+            self.not_delaying(now, in_window, ask)
         } else {
             self.ledger.falls_to(now, target)
         };

@@ -18,6 +18,7 @@ pub(crate) struct SetPoint {
     per_window: f64,
     phase: Phase,
     last_refusal: Option<Mark>,
+    accepted: (Time, f64), // The volume of the window that ended with the last refusal.
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,13 +67,20 @@ impl SetPoint {
     /// Nothing is known: start slowly and rise.
     pub(crate) fn rising(now: Time, window: Duration) -> Self {
         let phase = Phase::Rising { step_began: now, charged_then: 0 };
-        Self { window, per_window: START_RATE * window.as_secs_f64(), phase, last_refusal: None }
+        Self {
+            window,
+            per_window: START_RATE * window.as_secs_f64(),
+            phase,
+            last_refusal: None,
+            accepted: (now, 0.0),
+        }
     }
 
     /// An earlier session learned `limit`; begin a little below, and probe.
     pub(crate) fn remembered(now: Time, window: Duration, limit: u64) -> Self {
         let phase = Phase::Holding { since: now, hold: SETPOINT_HOLD };
-        Self { window, per_window: limit as f64 * SETPOINT_RESTART, phase, last_refusal: None }
+        let per_window = limit as f64 * SETPOINT_RESTART;
+        Self { window, per_window, phase, last_refusal: None, accepted: (now, 0.0) }
     }
 
     /// A believed limit was refused: start from what was accepted.
@@ -80,7 +88,8 @@ impl SetPoint {
         let phase = Phase::Holding { since: refusal.at, hold: SETPOINT_HOLD };
         let per_window = refusal.lower(believed as f64, refusal.volume(window));
         let last_refusal = Some(Mark { at: refusal.at, charged: refusal.charged });
-        Self { window, per_window, phase, last_refusal }
+        let accepted = (refusal.at, refusal.accepted as f64);
+        Self { window, per_window, phase, last_refusal, accepted }
     }
 
     pub(crate) fn is_rising(&self) -> bool {
@@ -97,6 +106,14 @@ impl SetPoint {
                 (self.per_window * (1.0 + SETPOINT_GROWTH * probing * faster)).max(1.0)
             }
         }
+    }
+
+    /// What a window may hold now. The provider has just accepted so much in one: until that has passed, a lower limit
+    /// is kept by the rate alone, for waiting until the window has drained to it would gain nothing.
+    pub(crate) fn window_value(&self, now: Time) -> f64 {
+        let (at, accepted) = self.accepted;
+        let value = self.value(now);
+        if now.since(at) <= self.window { value.max(accepted) } else { value }
     }
 
     /// Raises a rising rate once it has been used for long enough; `charged` is the ledger's running total.
@@ -138,6 +155,7 @@ impl SetPoint {
         };
         self.phase = Phase::Holding { since: refusal.at, hold };
         self.last_refusal = Some(Mark { at: refusal.at, charged: refusal.charged });
+        self.accepted = (refusal.at, accepted);
     }
 
     /// Refused again and again: the provider's window is closed, not its bucket empty.

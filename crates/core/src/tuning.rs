@@ -120,11 +120,11 @@ pub(crate) const GATE_DEFAULT: Duration = Duration::from_secs(1);
 /// Each probe that fails without a hint lengthens the wait by this factor, ...
 pub(crate) const GATE_FACTOR: u32 = 3;
 /// ... up to this.
-pub(crate) const GATE_LONGEST: Duration = Duration::from_secs(16);
+pub(crate) const GATE_LONGEST: Duration = Duration::from_secs(12);
 /// A refusal so soon after a gate opened belongs to the refusal before it.
-pub(crate) const GATE_RELAPSE: Duration = Duration::from_secs(3);
+pub(crate) const GATE_RELAPSE: Duration = Duration::from_millis(1500);
 /// The longest time a gate stays closed before it is probed, whatever the hint.
-pub(crate) const GATE_CAP: Duration = Duration::from_secs(10);
+pub(crate) const GATE_CAP: Duration = Duration::from_secs(8);
 /// A probe that is not refused within this time has passed: refusals come fast, answers slowly.
 pub(crate) const PROBE_GRACE: Duration = Duration::from_millis(500);
 /// After `slow_down` the pace is halved and grows by half in this time.
