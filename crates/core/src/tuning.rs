@@ -20,14 +20,14 @@ pub(crate) const LEDGER_MARGIN_PRODUCED: f64 = 0.01;
 
 /// How much of its quota a pacer lets through at once: providers enforce a minute's limit by the second.
 pub(crate) const PACER_BURST: Duration = Duration::from_millis(400);
+/// The same after a refusal or an outage, for a while.
+pub(crate) const PACER_BURST_CAUTIOUS: Duration = Duration::from_millis(250);
 /// Share of the steady rate that the pacer leaves, so that jitter at the provider evens out.
 pub(crate) const PACER_MARGIN: f64 = 0.002;
 /// Windows longer than this are metered but not paced: a day's quota may be used in the morning.
 pub(crate) const LONGEST_PACED_WINDOW: Duration = Duration::from_secs(600);
 /// Share of an overestimate that is given back: a provider's bucket that was full meanwhile has lost it.
 pub(crate) const PACER_REFUND: f64 = 0.9;
-/// The same after a refusal or an outage, for a while.
-pub(crate) const PACER_BURST_CAUTIOUS: Duration = Duration::from_millis(250);
 /// How far interactive requests may overdraw a pacer: with the burst, less than a second's worth ...
 pub(crate) const INTERACTIVE_OVERDRAFT: Duration = Duration::from_millis(200);
 /// ... and so far where a larger burst is proven.
@@ -107,8 +107,8 @@ pub(crate) const SETPOINT_GROWTH_DOUBLES: Duration = Duration::from_secs(30);
 pub(crate) const SETPOINT_LEAST: f64 = 0.5;
 /// ... and less still where the charge comes as it is produced, by those in flight.
 pub(crate) const SETPOINT_LEAST_PRODUCED: f64 = 0.95;
-/// A refusal that probing upward provoked takes back the last steps: to this share of where it led, ...
-/// ... or to where it began if that is nearer.
+/// A refusal that probing upward provoked takes back the last steps: to this share of where it led, or to where it
+/// began if that is nearer.
 pub(crate) const SETPOINT_PROBE_BACKSTEP: f64 = 0.94;
 /// A learned limit is set this much below what was accepted.
 pub(crate) const SETPOINT_BACKSTEP: f64 = 0.995;
