@@ -1,6 +1,6 @@
 //! What happened: requests come, answers come, callers leave, time passes.
 
-use std::collections::hash_map::Entry::{Occupied, Vacant};
+use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::time::Duration;
 
 use super::records::{Attempt, Request, State, attempt_key};

@@ -13,7 +13,6 @@ mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use rustc_hash::FxHashMap;
 use slab::Slab;
 
 pub use api::*;
@@ -38,7 +37,7 @@ pub struct Engine {
     routes: Vec<Route>,
     turn: usize, // The route that is asked first, so that routes which share a limiter take turns.
     requests: Slab<Request>,
-    by_id: FxHashMap<RequestId, Key>,
+    by_id: BTreeMap<RequestId, Key>, // Names mostly come in order: a tree keeps the busy ends in the cache, a hash map scatters.
     attempts: Slab<Attempt>,
     attempts_made: u64,
     arrivals: u64,
@@ -77,7 +76,7 @@ impl Engine {
             routes: Vec::new(),
             turn: 0,
             requests: Slab::new(),
-            by_id: FxHashMap::default(),
+            by_id: BTreeMap::new(),
             attempts: Slab::new(),
             attempts_made: 0,
             arrivals: 0,
