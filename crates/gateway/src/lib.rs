@@ -1,0 +1,13 @@
+//! A drop-in gateway in front of AI providers: requests wait their turn instead of failing.
+//!
+//! From the socket inward: `front` reads HTTP strictly and turns away what must not come in; the handler finds out who
+//! calls and where the request is to go, hands it to the one client that paces everything, and answers in the caller's own
+//! dialect.
+
+mod answer;
+mod body;
+mod settings;
+
+pub use answer::{Kind, error, retry_after};
+pub use body::{Body, BodyError};
+pub use settings::{Caps, Settings, Waiting};
