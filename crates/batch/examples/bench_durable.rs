@@ -17,7 +17,7 @@ struct AtOnce;
 
 impl Sender for AtOnce {
     async fn send(&self, _: Arc<Line>, start: Start) -> Reply {
-        if !start.may_go() {
+        if !start.may_go().await {
             return Reply::of(End::Withdrawn);
         }
         let answer = Answer { status: 200, request_id: None, body: Bytes::from_static(ANSWER) };

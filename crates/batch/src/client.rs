@@ -62,7 +62,12 @@ impl std::fmt::Debug for ClientSender {
 
 impl Sender for ClientSender {
     async fn send(&self, job: Arc<Line>, start: Start) -> Reply {
-        let request = self.shared.request(&job).before_send(move || start.may_go());
+        let asked = start.clone();
+        let ask = move || {
+            let start = asked.clone();
+            async move { start.may_go().await }
+        };
+        let request = self.shared.request(&job).before_send(ask).on_answer(move || start.answered());
         match self.shared.client.send(request).await {
             Ok(response) => self.shared.answered(&job, response),
             Err(error) => self.shared.failed(&job, error),

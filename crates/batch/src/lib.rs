@@ -29,6 +29,7 @@ mod stop;
 
 pub use check::{Checked, Report};
 pub use client::{ClientSender, PricesAsOf};
+pub use commit::MOST_UNWRITTEN;
 pub use control::{Control, Level};
 pub use error::{CheckError, Duplicate};
 pub use input::LONGEST_LINE;

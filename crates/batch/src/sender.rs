@@ -9,30 +9,36 @@ use paceline_wire::line::Line;
 use paceline_wire::price::MicroUsd;
 use paceline_wire::usage::FullUsage;
 
+use crate::run::Errand;
+
 /// Sends jobs, each when the limits allow it.
 pub trait Sender: Clone + Send + Sync + 'static {
-    /// Sends one job. `start` must be asked right before each attempt goes out, and nothing may be sent when it says no.
-    /// Dropping the future takes the job back.
+    /// Sends one job. `start` must be asked right before each attempt goes out, and nothing may be sent when it says no;
+    /// it should be told of the answer as soon as that is here. Dropping the future takes the job back.
     fn send(&self, job: Arc<Line>, start: Start) -> impl Future<Output = Reply> + Send;
 
     /// The job's model, if nobody can say what its answer will cost.
     fn unpriced(&self, job: &Line) -> Option<String>;
 }
 
-/// Asked right before an attempt goes out: writes down that the job may be billed from now on. False when nothing may be
-/// sent any more.
+/// What the run wants to hear of a job's attempts.
 #[derive(Clone)]
-pub struct Start(Arc<dyn Fn() -> bool + Send + Sync>);
+pub struct Start(Arc<Errand>);
 
 impl Start {
-    /// A question that `ask` answers.
-    pub fn new(ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(ask))
+    pub(crate) fn new(errand: Arc<Errand>) -> Self {
+        Self(errand)
     }
 
-    /// Whether the attempt may go out.
-    pub fn may_go(&self) -> bool {
-        (self.0)()
+    /// Asked right before an attempt goes out: waits until not too many answers are unwritten, and writes down that the
+    /// job may be billed from now on. False when nothing may be sent any more.
+    pub async fn may_go(&self) -> bool {
+        self.0.may_go().await
+    }
+
+    /// The answer is here: from now on it counts as unwritten. Unless told, the run takes note when the sender returns.
+    pub fn answered(&self) {
+        self.0.answered();
     }
 }
 

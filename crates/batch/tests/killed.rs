@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use paceline_batch::{Checked, Control, End, Progress, Reply, Sender, Start};
+use paceline_batch::{Checked, Control, End, MOST_UNWRITTEN, Progress, Reply, Sender, Start};
 use paceline_wire::line::Line;
 use support::{Desk, answered, failed, jobs, options, sorted};
 
@@ -31,7 +31,7 @@ struct Loud(Arc<tokio::sync::Semaphore>);
 impl Sender for Loud {
     async fn send(&self, job: Arc<Line>, start: Start) -> Reply {
         let _slot = self.0.acquire().await.unwrap();
-        if !start.may_go() {
+        if !start.may_go().await {
             return Reply::of(End::Withdrawn);
         }
         say(&format!("CALL {}", job.id));
@@ -100,6 +100,7 @@ fn nothing_is_lost_doubled_or_torn() {
         told += flight;
         let again = calls.iter().filter(|id| called.contains_key(*id) && !id.ends_with("77")).count();
         assert!(again <= flight, "round {round}: {again} sent again, {flight} told");
+        assert!(flight <= IN_FLIGHT + MOST_UNWRITTEN, "round {round}: {flight} told");
         calls.iter().for_each(|id| *called.entry(id.clone()).or_default() += 1);
     }
     assert!(told > 0, "no run was killed with jobs in flight: this shows nothing");

@@ -1,6 +1,8 @@
 //! What a caller asks for.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,21 +40,41 @@ pub struct Request {
     pub(crate) not_before: Option<Instant>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) before_send: Option<BeforeSend>,
+    pub(crate) on_answer: Option<OnAnswer>,
 }
+
+/// Whether an attempt may go out, once that is clear.
+type Leave = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// What is asked before each attempt.
 #[derive(Clone)]
-pub(crate) struct BeforeSend(Arc<dyn Fn() -> bool + Send + Sync>);
+pub(crate) struct BeforeSend(Arc<dyn Fn() -> Leave + Send + Sync>);
 
 impl BeforeSend {
-    pub(crate) fn allows(&self) -> bool {
-        (self.0)()
+    pub(crate) async fn allows(&self) -> bool {
+        (self.0)().await
     }
 }
 
 impl fmt::Debug for BeforeSend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BeforeSend").finish_non_exhaustive()
+    }
+}
+
+/// Who is told that the answer is here.
+#[derive(Clone)]
+pub(crate) struct OnAnswer(Arc<dyn Fn() + Send + Sync>);
+
+impl OnAnswer {
+    pub(crate) fn tell(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for OnAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnAnswer").finish_non_exhaustive()
     }
 }
 
@@ -70,6 +92,7 @@ impl Request {
             not_before: None,
             deadline: None,
             before_send: None,
+            on_answer: None,
         }
     }
 
@@ -112,9 +135,19 @@ impl Request {
     }
 
     /// Asked right before each attempt goes out, such as to write down that it does; when it says no, nothing is sent and
-    /// the attempt fails. It holds the attempt up, so it must be quick.
-    pub fn before_send(mut self, ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        self.before_send = Some(BeforeSend(Arc::new(ask)));
+    /// the attempt fails. The attempt waits for its word and counts as in flight meanwhile.
+    pub fn before_send<F>(mut self, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        self.before_send = Some(BeforeSend(Arc::new(move || Box::pin(ask()))));
+        self
+    }
+
+    /// Told as soon as a whole answer is here that says success: before its room is given to another attempt, and so
+    /// before [`Client::send`](crate::Client::send) returns it. It holds everything up, so it must be quick.
+    pub fn on_answer(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_answer = Some(OnAnswer(Arc::new(tell)));
         self
     }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::directory::{Directory, Target};
 use crate::error::SendError;
-use crate::request::{BeforeSend, Request};
+use crate::request::{BeforeSend, OnAnswer, Request};
 
 /// The demand of requests that are metered by their count alone.
 const NOTHING: Demand = Demand { input_tokens: 0, max_output_tokens: Some(0) };
@@ -56,6 +56,7 @@ pub(crate) struct Work {
     pub(crate) not_before: Option<Instant>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) before_send: Option<BeforeSend>,
+    pub(crate) on_answer: Option<OnAnswer>,
     size: Size,
 }
 
@@ -102,6 +103,7 @@ impl Work {
             not_before: request.not_before,
             deadline: request.deadline,
             before_send: request.before_send,
+            on_answer: request.on_answer,
             body: request.body.clone(),
         })
     }

@@ -8,6 +8,7 @@
 
 mod files;
 mod sync;
+mod unwritten;
 
 use std::io;
 use std::path::Path;
@@ -23,6 +24,8 @@ use crate::shown::shown_path;
 use crate::stop::StopReason;
 pub(crate) use files::Files;
 use sync::Syncer;
+pub use unwritten::MOST_UNWRITTEN;
+pub(crate) use unwritten::{Held, Unwritten};
 
 /// The longest that anything written waits for its sync.
 const GROUP_WINDOW: Duration = Duration::from_millis(20);
@@ -40,6 +43,9 @@ pub(crate) struct Finished {
     pub(crate) ok: bool,
     /// The line, with its end.
     pub(crate) line: Vec<u8>,
+    /// Counts it among the answers that are not written.
+    #[expect(dead_code, reason = "what counts is when it is dropped")]
+    pub(crate) held: Option<Held>,
 }
 
 /// A job whose line is on disk.
@@ -101,8 +107,8 @@ impl Committer {
         let thread = std::thread::Builder::new().name("paceline-commit".to_owned()).spawn(move || {
             let until_said = outbox.clone(); // The end of announcements is not to be seen before its reason.
             let mut worker = Worker { sink, inbox, outbox, syncer, open: true };
-            if let Err(Broken { reason }) = worker.work(&control) {
-                control.end(Level::Stopped, reason);
+            if let Err(broken) = worker.work(&control) {
+                broken.end(&control);
             }
             worker.syncer.finish();
             drop(until_said);
@@ -128,6 +134,10 @@ impl Broken {
         let path = shown_path(path);
         move |error| Self { reason: StopReason::Disk { path, error: error.to_string() } }
     }
+
+    fn end(&self, control: &Control) {
+        control.end(Level::Stopped, self.reason.clone());
+    }
 }
 
 struct Worker {
@@ -147,15 +157,15 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => (Vec::new(), true),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()), // The syncer is gone: it has panicked.
             };
+            let written = match &mut self.sink {
+                Sink::Files(files) => files.write(&group),
+                Sink::Stream(stream) => print(stream, &group),
+            };
+            // Said while the group still counts as unwritten: nothing more is to go out in its place.
+            written.inspect_err(|broken| broken.end(control))?;
             match &mut self.sink {
-                Sink::Files(files) => {
-                    files.write(&group)?;
-                    files.sync_written(&self.syncer, idle);
-                }
-                Sink::Stream(stream) => {
-                    print(stream, &group)?;
-                    self.announce(group.iter().map(Committed::of).collect());
-                }
+                Sink::Files(files) => files.sync_written(&self.syncer, idle),
+                Sink::Stream(_) => self.announce(group.iter().map(Committed::of).collect()),
             }
         }
         // Leaves the journal saying that everything is on disk, unless something has broken meanwhile.

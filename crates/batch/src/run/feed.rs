@@ -54,6 +54,7 @@ impl Prepared {
             content: self.content,
             ok: matches!(outcome, Outcome::Succeeded(_)),
             line: result_line(family, &self.id, outcome),
+            held: None,
         }
     }
 }

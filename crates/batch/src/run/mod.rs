@@ -3,6 +3,7 @@
 //! Thousands of jobs wait in the sender at once, so that it can choose the one that fits the limits best; a job's room is
 //! given back when its line is on disk. One loop owns everything that changes; jobs are tasks beside it.
 
+mod errand;
 mod feed;
 mod files;
 mod health;
@@ -17,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::check::{Checked, Report};
-use crate::commit::{Committed, Committer, Finished};
+use crate::commit::{Committed, Committer, Finished, Unwritten};
 use crate::control::{Control, Level};
 use crate::error::CheckError;
 use crate::options::RunOptions;
@@ -26,6 +27,8 @@ use crate::progress::{Progress, View};
 use crate::sender::Sender;
 use crate::standing::Standing;
 use crate::stop::StopReason;
+pub(crate) use errand::Errand;
+use errand::Office;
 use feed::{Chunk, Feed, Prepared};
 use files::Open;
 use health::Health;
@@ -157,7 +160,9 @@ impl<S: Sender> Loop<S> {
         })?;
         let feed = Feed::start(inputs, index, todo, options.defaults.clone(), control.clone());
         let health = Health::new(options.max_outage);
-        let desk = Desk { sender, journal, control: control.clone(), progress: progress.clone(), health };
+        let unwritten = Unwritten::default();
+        let office = Office { journal, control: control.clone(), progress: progress.clone(), unwritten };
+        let desk = Desk { sender, office, health };
         let run = Self {
             deadline: options.deadline.map(|after| Instant::now() + after),
             options,
@@ -196,8 +201,12 @@ impl<S: Sender> Loop<S> {
             tokio::select! {
                 group = self.committer.committed.recv(), if self.unwritten > 0 => match group {
                     Some(group) => self.committed(group),
-                    // The committer has given up, and said why: nothing will be written any more.
-                    None => self.unwritten = 0,
+                    // The committer has given up, and said why unless it panicked: nothing will be written any more.
+                    None => {
+                        let message = "the thread that writes has ended".to_owned();
+                        control.end(Level::Stopped, StopReason::Internal { message });
+                        self.unwritten = 0;
+                    }
                 },
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.ended(ended),
                 next = feed.chunks.recv(), if !fed && !is_draining && chunk.is_none() && self.room.is_left() => {

@@ -47,7 +47,7 @@ impl Fake {
 
 impl Sender for Fake {
     async fn send(&self, job: Arc<Line>, start: Start) -> Reply {
-        if !start.may_go() {
+        if !start.may_go().await {
             return Reply::of(End::Withdrawn);
         }
         self.calls.lock().unwrap().push(job.id.clone());

@@ -81,6 +81,9 @@ impl Attempt {
     pub(super) async fn run(self) {
         let mut end = LastWord { attempt: self.id, mailbox: self.mailbox.clone(), said: false };
         let ended = self.attempt().await.unwrap_or_else(|fault| Ended::failed(Loss::broken(fault)));
+        if let (Report::Succeeded { .. }, Some(on_answer)) = (&ended.report, &self.work.on_answer) {
+            on_answer.tell();
+        }
         // The connection goes first, so that whoever the report sets going finds it at rest.
         let unrested = ended.link.and_then(|link| self.pool.give_back(link).err());
         end.say(ended.report);
@@ -92,7 +95,9 @@ impl Attempt {
     async fn attempt(&self) -> Result<Ended, Fault> {
         let place = self.place();
         let request = self.request(place).ok_or(Fault::Unsendable)?;
-        if self.work.before_send.as_ref().is_some_and(|ask| !ask.allows()) {
+        if let Some(ask) = &self.work.before_send
+            && !ask.allows().await
+        {
             return Err(Fault::Stopped);
         }
         let patience = Patience::new(self.timeouts);

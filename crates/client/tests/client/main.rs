@@ -4,6 +4,7 @@
 
 mod accounts;
 mod answers;
+mod asked;
 mod cancel;
 mod connections;
 mod provider;
