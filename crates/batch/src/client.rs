@@ -142,7 +142,7 @@ impl Shared {
             SendError::NoUpstream { class } => Reply::of(no_upstream(class, message)),
             SendError::TooLarge { .. } => Reply::of(failed(Some(Class::TooBig), false)),
             SendError::QueueFull => Reply::of(failed(Some(Class::Overloaded), true)),
-            SendError::Closed => Reply::of(End::Withdrawn),
+            SendError::Closed | SendError::Vetoed => Reply::of(End::Withdrawn),
             _ => Reply::of(failed(None, false)),
         }
     }

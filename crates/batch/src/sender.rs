@@ -13,8 +13,8 @@ use crate::run::Errand;
 
 /// Sends jobs, each when the limits allow it.
 pub trait Sender: Clone + Send + Sync + 'static {
-    /// Sends one job. `start` must be asked right before each attempt goes out, and nothing may be sent when it says no;
-    /// it should be told of the answer as soon as that is here. Dropping the future takes the job back.
+    /// Sends one job. `start` must be asked right before each attempt goes out; when it says no, nothing may be sent, and
+    /// the job ends as [`End::Withdrawn`]. It should be told of the answer as soon as that is here. Dropping the future takes the job back.
     fn send(&self, job: Arc<Line>, start: Start) -> impl Future<Output = Reply> + Send;
 
     /// The job's model, if nobody can say what its answer will cost.

@@ -50,6 +50,9 @@ pub enum SendError {
     /// It was sent and failed for good.
     #[error(transparent)]
     Failed(Box<Failed>),
+    /// An attempt was due, and [`Request::before_send`](crate::Request::before_send) said no.
+    #[error("the request was not allowed to go out")]
+    Vetoed,
     /// The client was closed.
     #[error("the client is closed")]
     Closed,

@@ -135,7 +135,8 @@ impl Request {
     }
 
     /// Asked right before each attempt goes out, such as to write down that it does; when it says no, nothing is sent and
-    /// the attempt fails. The attempt waits for its word and counts as in flight meanwhile.
+    /// the request ends with [`SendError::Vetoed`](crate::SendError::Vetoed). The attempt waits for its word and counts as
+    /// in flight meanwhile.
     pub fn before_send<F>(mut self, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = bool> + Send + 'static,

@@ -27,7 +27,6 @@ pub(crate) struct Errand {
     content: ContentHash,
     sent: AtomicBool,
     idle: AtomicBool, // It was sent and failed, and waits to be sent again.
-    vetoed: AtomicBool,
     /// Counts its answer among those that are not written.
     held: Mutex<Option<Held>>,
 }
@@ -40,7 +39,6 @@ impl Errand {
             content: job.content,
             sent: AtomicBool::new(false),
             idle: AtomicBool::new(false),
-            vetoed: AtomicBool::new(false),
             held: Mutex::default(),
         }
     }
@@ -52,11 +50,7 @@ impl Errand {
             () = self.office.control.reached(Level::Draining) => {}
             () = self.office.unwritten.are_few() => {}
         }
-        let goes = self.office.control.level() == Level::Running && self.write_down();
-        if !goes {
-            self.vetoed.store(true, Ordering::Release);
-        }
-        goes
+        self.office.control.level() == Level::Running && self.write_down()
     }
 
     fn write_down(&self) -> bool {
@@ -99,9 +93,5 @@ impl Errand {
 
     pub(super) fn is_idle(&self) -> bool {
         self.idle.load(Ordering::Acquire)
-    }
-
-    pub(super) fn is_vetoed(&self) -> bool {
-        self.vetoed.load(Ordering::Acquire)
     }
 }

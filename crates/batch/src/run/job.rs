@@ -93,8 +93,6 @@ fn conclude<S: Sender>(desk: &Desk<S>, job: &Prepared, errand: &Errand, reply: &
             desk.health.succeeded();
             Outcome::Succeeded(borrowed(answer))
         }
-        // What was not allowed to go out has not failed.
-        _ if errand.is_vetoed() => return Fate::Left,
         End::Failed { class, message, answer, .. } => Outcome::Failed {
             answer: answer.as_ref().map(borrowed),
             code: class.map_or("invalid_request", |class| class.name()),

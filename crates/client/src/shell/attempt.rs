@@ -41,6 +41,8 @@ pub(crate) enum Report {
     Failed(Box<Loss>),
     /// The caller of a stream has left.
     Left,
+    /// The caller said no: nothing was sent.
+    Vetoed,
 }
 
 /// A whole answer.
@@ -98,7 +100,7 @@ impl Attempt {
         if let Some(ask) = &self.work.before_send
             && !ask.allows().await
         {
-            return Err(Fault::Stopped);
+            return Ok(Ended { report: Report::Vetoed, link: None });
         }
         let patience = Patience::new(self.timeouts);
         let answer = exchange(&self.pool, &place.origin, request, self.fresh, patience).await?;

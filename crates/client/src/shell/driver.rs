@@ -208,11 +208,8 @@ impl Driver {
         let request_id = place.and_then(|place| response::request_id(&place.provider, &headers));
         let reply = pending.reply.take();
         let error = verdict::error(verdict, &mut pending, request_id);
-        // A caller that has gone has nothing to learn.
-        match reply {
-            Some(ReplyTo::Whole(reply)) => drop(reply.send(Err(error))),
-            Some(ReplyTo::Stream(reply)) => drop(reply.send(Err(error))),
-            None => {}
+        if let Some(reply) = reply {
+            reply.refuse(error);
         }
     }
 
@@ -266,11 +263,8 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         for (_, pending) in self.requests.drain() {
-            // Whoever has gone needs no answer.
-            match pending.reply {
-                Some(ReplyTo::Whole(reply)) => drop(reply.send(Err(SendError::Closed))),
-                Some(ReplyTo::Stream(reply)) => drop(reply.send(Err(SendError::Closed))),
-                None => {}
+            if let Some(reply) = pending.reply {
+                reply.refuse(SendError::Closed);
             }
         }
     }

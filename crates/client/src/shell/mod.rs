@@ -66,6 +66,16 @@ pub(crate) enum ReplyTo {
     Stream(Answered<Opening>),
 }
 
+impl ReplyTo {
+    /// Tells the caller that there will be no answer. One that has gone has nothing to learn.
+    pub(super) fn refuse(self, error: SendError) {
+        match self {
+            ReplyTo::Whole(reply) => drop(reply.send(Err(error))),
+            ReplyTo::Stream(reply) => drop(reply.send(Err(error))),
+        }
+    }
+}
+
 /// A stream that has begun well.
 pub(crate) struct Opening {
     pub(crate) opened: Opened,

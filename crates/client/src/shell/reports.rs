@@ -9,6 +9,7 @@ use super::driver::Driver;
 use super::requests::{Loss, is_throttled};
 use super::{Opening, ReplyTo};
 use crate::answer::{Opened, Response};
+use crate::error::SendError;
 use crate::net::Fault;
 use crate::watch::ClientEvent;
 
@@ -31,7 +32,17 @@ impl Driver {
                 let request = self.attempts[&attempt].request;
                 self.cancel(now, request);
             }
+            Report::Vetoed => self.vetoed(now, attempt),
         }
+    }
+
+    /// Nothing was sent, so nobody has failed: the request is over as if its caller had left.
+    fn vetoed(&mut self, now: Time, attempt: AttemptId) {
+        let request = self.attempts[&attempt].request;
+        if let Some(reply) = self.requests.get_mut(&request).and_then(|pending| pending.reply.take()) {
+            reply.refuse(SendError::Vetoed);
+        }
+        self.cancel(now, request);
     }
 
     fn publish_head(&self, attempt: AttemptId) {

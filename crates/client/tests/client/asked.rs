@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use paceline::SendError;
+use paceline::core::engine::Health;
 use tokio::sync::Semaphore;
 
 use crate::support::{ANSWER, Server, ask, json};
@@ -35,4 +37,20 @@ async fn an_attempt_waits_for_its_leave() {
     }
     assert_eq!(sending.await.unwrap().unwrap().trip.attempts, 2);
     assert_eq!((server.seen().len(), answers.load(Ordering::SeqCst)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_veto_is_nobodys_failure() {
+    const VETOES: usize = 30; // More than failures that open a breaker, and than a retry budget.
+    let server = Server::start(vec![json(200, ANSWER)]).await;
+    let client = server.client();
+    for _ in 0..VETOES {
+        let ended = client.send(ask().before_send(|| async { false })).await;
+        assert!(matches!(ended, Err(SendError::Vetoed)), "{ended:?}");
+    }
+    let snapshot = client.snapshot().await;
+    assert_eq!((snapshot.in_flight, snapshot.retries, snapshot.throttled), (0, 0, 0));
+    assert_eq!(snapshot.upstreams[0].view.health, Health::Closed);
+    assert_eq!(server.seen().len(), 0);
+    assert_eq!(client.send(ask()).await.unwrap().trip.attempts, 1);
 }
