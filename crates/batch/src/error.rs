@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::journal::VERSION;
 use crate::shown::{shown, shown_path};
 
 /// Why a batch cannot begin. Nothing was sent.
@@ -96,7 +97,10 @@ pub enum CheckError {
         journal: PathBuf,
     },
     /// The journal is of another version.
-    #[error("`{}` has version {version}, which this program does not know", shown_path(.journal))]
+    #[error(
+        "`{}` has format {version}, and this program knows only {VERSION}; \
+         finish the batch with the program that began it, or name another output", shown_path(.journal)
+    )]
     JournalVersion {
         /// The journal.
         journal: PathBuf,

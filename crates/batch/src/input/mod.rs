@@ -72,7 +72,7 @@ impl Inputs {
             return Err(CheckError::StdinTwice);
         }
         let sources: Result<_, _> = paths.iter().map(|path| Source::open(path, spool_dir)).collect();
-        let fingerprint = *blake3::hash(format!("{defaults:?}").as_bytes()).as_bytes();
+        let fingerprint = *blake3::hash(defaults.encoded().as_bytes()).as_bytes();
         Ok(Self { sources: sources?, fingerprint })
     }
 
@@ -199,5 +199,24 @@ impl Jobs<'_> {
             self.source += 1;
         }
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use paceline_wire::provider::Catalog;
+
+    /// A change here makes every journal there is call its jobs edited: it takes a new version of the journal.
+    #[test]
+    fn what_a_job_asks_for_is_told_alike_by_every_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("in.jsonl");
+        std::fs::write(&path, "{\"id\":\"a\",\"prompt\":\"p\"}\r\n").unwrap();
+        let mut defaults = Defaults::new(Catalog::embedded().provider("openai").unwrap());
+        defaults.model = Some("m".to_owned());
+        let inputs = Inputs::open(&[path], &defaults, dir.path()).unwrap();
+        let content = inputs.jobs().next().unwrap().unwrap().content();
+        assert_eq!(content, ContentHash(0xec91_a8a4_1614_bbfb));
     }
 }

@@ -44,7 +44,12 @@ impl JournalLock {
         match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => {
                 let mut lock = Self { file, path: path.to_owned(), created: false, repaired: false };
-                Ok(lock.is_held_here()?.then_some(lock))
+                if !lock.is_held_here()? {
+                    return Ok(None);
+                }
+                let found = lock.preamble().map_err(|source| CheckError::journal(path, source))?;
+                lock.check_version(found)?;
+                Ok(Some(lock))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(CheckError::journal(path, source)),
@@ -72,10 +77,8 @@ impl JournalLock {
         let holder = Record::Holder { pid: std::process::id() };
         let length = self.file.metadata().map_err(broken)?.len();
         let found = self.preamble().map_err(broken)?;
+        self.check_version(found)?;
         match found {
-            Some(Record::Header { version, .. }) if version != VERSION => {
-                return Err(CheckError::JournalVersion { journal: self.path.clone(), version });
-            }
             Some(Record::Header { jsonl: theirs, .. }) if theirs != jsonl => {
                 return Err(CheckError::JournalOfAnother { journal: self.path.clone() });
             }
@@ -104,6 +107,16 @@ impl JournalLock {
             Ok(()) => Ok(Record::decode(&bytes).filter(|record| matches!(record, Record::Header { .. }))),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// A journal of another format is refused, not misread.
+    fn check_version(&self, header: Option<Record>) -> Result<(), CheckError> {
+        match header {
+            Some(Record::Header { version, .. }) if version != VERSION => {
+                Err(CheckError::JournalVersion { journal: self.path.clone(), version })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -317,6 +330,27 @@ mod tests {
         JournalLock::take(&path(&dir), true).unwrap();
         let other = JournalLock::take(&path(&dir), false);
         assert!(matches!(other, Err(CheckError::JournalOfAnother { .. })));
+    }
+
+    #[test]
+    fn a_journal_of_another_format_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        JournalLock::take(&path(&dir), true).unwrap();
+        let mut other = fs::read(path(&dir)).unwrap();
+        for version in [0, VERSION - 1, VERSION + 1, u32::MAX] {
+            let header = Record::Header { version, run: [7; 16], jsonl: true }.encode();
+            other[..RECORD_SIZE].copy_from_slice(&header);
+            fs::write(path(&dir), &other).unwrap();
+            let refusals = [
+                JournalLock::take(&path(&dir), true).map(|_| ()),
+                JournalLock::take_existing(&path(&dir)).map(|_| ()),
+            ];
+            for refusal in refusals {
+                let text = refusal.unwrap_err().to_string();
+                assert!(text.contains(&format!("has format {version}, and")), "{text}");
+            }
+            assert_eq!(fs::read(path(&dir)).unwrap(), other);
+        }
     }
 
     #[test]

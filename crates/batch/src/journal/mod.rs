@@ -12,6 +12,6 @@ mod record;
 mod scan;
 
 pub(crate) use file::{Journal, JournalLock};
-pub(crate) use record::Keys;
 pub use record::{ContentHash, IdHash, LineSum, RECORD_SIZE, Record};
+pub(crate) use record::{Keys, VERSION};
 pub use scan::{Scan, scan};

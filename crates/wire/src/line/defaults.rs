@@ -72,6 +72,12 @@ impl Defaults {
         Ok(())
     }
 
+    /// All of it as JSON, in a form that stays: two versions of this program tell the same defaults alike.
+    pub fn encoded(&self) -> String {
+        let Self { dialect, model, max_tokens, chat_max_tokens_key, set } = self;
+        serde_json::json!([dialect.name(), model, max_tokens, chat_max_tokens_key, set]).to_string()
+    }
+
     /// The name of `max_tokens` in a body for `endpoint`; `None` where there is nothing to limit.
     pub(super) fn max_tokens_key(&self, endpoint: Endpoint) -> Option<&'static str> {
         match endpoint {
@@ -97,5 +103,27 @@ impl Defaults {
 
     fn sets(&self, key: &str) -> bool {
         self.set.iter().any(|(set, _)| set == key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::Catalog;
+
+    #[test]
+    fn the_encoding_stays() {
+        let defaults = |provider: &str| Defaults::new(Catalog::embedded().provider(provider).unwrap());
+        assert_eq!(defaults("anthropic").encoded(), r#"["anthropic",null,null,"max_tokens",[]]"#);
+        let mut full = defaults("openai");
+        (full.model, full.max_tokens) = (Some("m".to_owned()), Some(9));
+        for pair in ["temperature=0.2", r#"format={"b":[1,true],"a":null}"#, "stop=a \"quote\""] {
+            full.set(pair).unwrap();
+        }
+        let expected = concat!(
+            r#"["openai","m",9,"max_completion_tokens",[["temperature",0.2],"#,
+            r#"["format",{"a":null,"b":[1,true]}],["stop","a \"quote\""]]]"#
+        );
+        assert_eq!(full.encoded(), expected);
     }
 }
