@@ -219,6 +219,9 @@ fn read_journal(
         Record::Sent { id, .. } => {
             sent.insert(id.key());
         }
+        Record::Returned { id, .. } => {
+            sent.remove(&id.key());
+        }
         Record::Done { id, content, line, ok } => {
             sent.remove(&id.key());
             unsettled.push_back((offset, id.key()));

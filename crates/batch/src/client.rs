@@ -62,15 +62,23 @@ impl std::fmt::Debug for ClientSender {
 
 impl Sender for ClientSender {
     async fn send(&self, job: Arc<Line>, start: Start) -> Reply {
-        let asked = start.clone();
+        let (asked, answered, retried) = (start.clone(), start.clone(), start.clone());
         let ask = move || {
             let start = asked.clone();
             async move { start.may_go().await }
         };
-        let request = self.shared.request(&job).before_send(ask).on_answer(move || start.answered());
+        let request = self.shared.request(&job).before_send(ask);
+        let request = request
+            .on_answer(move || answered.answered())
+            .on_retry(move |maybe_billed| retried.failed(maybe_billed));
         match self.shared.client.send(request).await {
             Ok(response) => self.shared.answered(&job, response),
-            Err(error) => self.shared.failed(&job, error),
+            Err(error) => {
+                if let SendError::Failed(failed) = &error {
+                    start.failed(failed.maybe_billed);
+                }
+                self.shared.failed(&job, error)
+            }
         }
     }
 

@@ -40,9 +40,9 @@ pub struct View {
     pub failed: u64,
     /// Jobs done or failed in this run.
     pub ended: u64,
-    /// Jobs that were sent and are not over.
+    /// Jobs with an attempt under way.
     pub in_flight: u64,
-    /// Jobs handed over and not yet sent.
+    /// Jobs handed over that wait for an attempt.
     pub waiting: u64,
     /// Attempts that were sent for the jobs that are over.
     pub attempts: u64,
@@ -135,10 +135,17 @@ impl Progress {
         numbers.view.in_flight += 1;
     }
 
-    /// A job is no longer under way, whatever became of it.
-    pub(crate) fn over(&self, was_sent: bool) {
+    /// A job's attempt has failed, and it waits for another one.
+    pub(crate) fn waits(&self) {
+        let mut numbers = self.numbers();
+        numbers.view.in_flight = numbers.view.in_flight.saturating_sub(1);
+        numbers.view.waiting += 1;
+    }
+
+    /// A job is over, whatever became of it.
+    pub(crate) fn over(&self, was_in_flight: bool) {
         let view = &mut self.numbers().view;
-        let place = if was_sent { &mut view.in_flight } else { &mut view.waiting };
+        let place = if was_in_flight { &mut view.in_flight } else { &mut view.waiting };
         *place = place.saturating_sub(1);
     }
 

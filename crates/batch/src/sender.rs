@@ -36,6 +36,12 @@ impl Start {
         self.0.may_go().await
     }
 
+    /// An attempt has failed: none is under way until the next one goes out. `maybe_billed` tells of all that were sent
+    /// for this call. Unless told, the job counts as under way until the sender returns, and as billed, perhaps.
+    pub fn failed(&self, maybe_billed: bool) {
+        self.0.failed(maybe_billed);
+    }
+
     /// The answer is here: from now on it counts as unwritten. Unless told, the run takes note when the sender returns.
     pub fn answered(&self) {
         self.0.answered();

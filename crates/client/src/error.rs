@@ -79,6 +79,8 @@ pub struct Failed {
     pub usage: Option<FullUsage>,
     /// How it came to this.
     pub trip: Trip,
+    /// An attempt broke after it had been sent: nobody knows whether it was billed.
+    pub maybe_billed: bool,
     /// What broke, when it was not the answer itself that said no.
     #[source]
     pub fault: Option<Fault>,

@@ -41,6 +41,7 @@ pub struct Request {
     pub(crate) deadline: Option<Instant>,
     pub(crate) before_send: Option<BeforeSend>,
     pub(crate) on_answer: Option<OnAnswer>,
+    pub(crate) on_retry: Option<OnRetry>,
 }
 
 /// Whether an attempt may go out, once that is clear.
@@ -78,6 +79,22 @@ impl fmt::Debug for OnAnswer {
     }
 }
 
+/// Who is told that an attempt failed and another one follows.
+#[derive(Clone)]
+pub(crate) struct OnRetry(Arc<dyn Fn(bool) + Send + Sync>);
+
+impl OnRetry {
+    pub(crate) fn tell(&self, maybe_billed: bool) {
+        (self.0)(maybe_billed);
+    }
+}
+
+impl fmt::Debug for OnRetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnRetry").finish_non_exhaustive()
+    }
+}
+
 impl Request {
     /// A POST of `body` to `path`, such as `/v1/messages` or `/v1/chat/completions`.
     pub fn new(path: impl Into<String>, body: impl Into<Bytes>) -> Self {
@@ -93,6 +110,7 @@ impl Request {
             deadline: None,
             before_send: None,
             on_answer: None,
+            on_retry: None,
         }
     }
 
@@ -149,6 +167,14 @@ impl Request {
     /// before [`Client::send`](crate::Client::send) returns it. It holds everything up, so it must be quick.
     pub fn on_answer(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_answer = Some(OnAnswer(Arc::new(tell)));
+        self
+    }
+
+    /// Told when an attempt has failed and the request waits for another one: none is under way until
+    /// [`Request::before_send`] is asked again. Told whether any attempt so far may have been billed: one that broke after
+    /// it had been sent, rather than being answered. It may be told twice of one failure, and must be quick.
+    pub fn on_retry(mut self, tell: impl Fn(bool) + Send + Sync + 'static) -> Self {
+        self.on_retry = Some(OnRetry(Arc::new(tell)));
         self
     }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::directory::{Directory, Target};
 use crate::error::SendError;
-use crate::request::{BeforeSend, OnAnswer, Request};
+use crate::request::{BeforeSend, OnAnswer, OnRetry, Request};
 
 /// The demand of requests that are metered by their count alone.
 const NOTHING: Demand = Demand { input_tokens: 0, max_output_tokens: Some(0) };
@@ -57,6 +57,7 @@ pub(crate) struct Work {
     pub(crate) deadline: Option<Instant>,
     pub(crate) before_send: Option<BeforeSend>,
     pub(crate) on_answer: Option<OnAnswer>,
+    pub(crate) on_retry: Option<OnRetry>,
     size: Size,
 }
 
@@ -104,6 +105,7 @@ impl Work {
             deadline: request.deadline,
             before_send: request.before_send,
             on_answer: request.on_answer,
+            on_retry: request.on_retry,
             body: request.body.clone(),
         })
     }

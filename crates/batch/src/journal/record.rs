@@ -142,6 +142,14 @@ pub enum Record {
         /// It succeeded.
         ok: bool,
     },
+    /// A job that was sent is left undone, and was not billed: every attempt was answered without success, or never
+    /// reached the provider.
+    Returned {
+        /// Which job.
+        id: IdHash,
+        /// What it asks for.
+        content: ContentHash,
+    },
     /// Every record before this offset of the journal is on disk, and so is every line they speak of.
     Settled {
         /// The offset.
@@ -176,7 +184,7 @@ impl Record {
                 body[..4].copy_from_slice(&pid.to_le_bytes());
                 body[8..16].copy_from_slice(&at.to_le_bytes());
             }
-            Record::Sent { id, content } => put_job(body, *id, *content),
+            Record::Sent { id, content } | Record::Returned { id, content } => put_job(body, *id, *content),
             Record::Done { id, content, line, .. } => {
                 put_job(body, *id, *content);
                 body[24..28].copy_from_slice(&line.crc.to_le_bytes());
@@ -206,6 +214,7 @@ impl Record {
                 ok: kind == 5,
             },
             7 => Record::Settled { until: u64::from_le_bytes(array_at(body, 0)) },
+            8 => Record::Returned { id: IdHash(array_at(body, 0)), content: content_at(body) },
             _ => return None,
         };
         (record.unsummed()[..SUM] == bytes[..SUM]).then_some(record)
@@ -220,6 +229,7 @@ impl Record {
             Record::Done { ok: true, .. } => 5,
             Record::Done { ok: false, .. } => 6,
             Record::Settled { .. } => 7,
+            Record::Returned { .. } => 8,
         }
     }
 }
@@ -259,6 +269,7 @@ pub(crate) mod tests {
             any::<u32>().prop_map(|pid| Record::Holder { pid }),
             (any::<u32>(), any::<u64>()).prop_map(|(pid, at)| Record::Session { pid, at }),
             job().prop_map(|(id, content)| Record::Sent { id, content }),
+            job().prop_map(|(id, content)| Record::Returned { id, content }),
             (job(), any::<u32>(), any::<u32>(), any::<bool>()).prop_map(
                 |((id, content), crc, length, ok)| {
                     Record::Done { id, content, line: LineSum { crc, length }, ok }

@@ -1,7 +1,9 @@
-//! One job on its way, as its attempts see it: whether they may go out, and whether the answer is here.
+//! One job on its way, as its attempts see it: whether they may go out, whether one is under way, and
+//! whether it may have been billed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
 
 use super::feed::Prepared;
 use crate::commit::{Held, Unwritten};
@@ -25,10 +27,23 @@ pub(crate) struct Errand {
     office: Office,
     id: IdHash,
     content: ContentHash,
-    sent: AtomicBool,
-    idle: AtomicBool, // It was sent and failed, and waits to be sent again.
+    state: watch::Sender<State>,
     /// Counts its answer among those that are not written.
     held: Mutex<Option<Held>>,
+}
+
+/// What is known of its attempts.
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// One is under way, or its answer is on its way here.
+    under_way: bool,
+    /// It is written down that the job may be billed.
+    sent: bool,
+    /// An attempt of the present call may have been billed; one of an earlier call may have been.
+    maybe_billed: bool,
+    maybe_billed_before: bool,
+    /// Whatever is still heard of it concerns nobody.
+    over: bool,
 }
 
 impl Errand {
@@ -37,8 +52,7 @@ impl Errand {
             office: office.clone(),
             id: IdHash::of(&job.id),
             content: job.content,
-            sent: AtomicBool::new(false),
-            idle: AtomicBool::new(false),
+            state: watch::Sender::new(State::default()),
             held: Mutex::default(),
         }
     }
@@ -50,48 +64,103 @@ impl Errand {
             () = self.office.control.reached(Level::Draining) => {}
             () = self.office.unwritten.are_few() => {}
         }
-        self.office.control.level() == Level::Running && self.write_down()
+        // It counts as under way before the level is looked at: a run that drains either vetoes it or waits for it.
+        if !self.set_under_way(true) {
+            return false;
+        }
+        let goes = self.office.control.level() == Level::Running && self.write_down();
+        match goes {
+            true => self.state.send_modify(|state| state.maybe_billed = true),
+            false => self.rest(),
+        }
+        goes
     }
 
     fn write_down(&self) -> bool {
-        let Office { journal, control, progress, .. } = &self.office;
-        if self.sent.swap(true, Ordering::AcqRel) {
+        let Office { journal, control, .. } = &self.office;
+        let Some(journal) = journal else { return true };
+        if self.state.borrow().sent {
             return true;
         }
-        progress.sent();
-        let Some(journal) = journal else { return true };
         let written = journal.append(&Record::Sent { id: self.id, content: self.content }.encode());
-        if let Err(error) = &written {
-            let reason = StopReason::Disk { path: shown_path(journal.path()), error: error.to_string() };
-            control.end(Level::Stopped, reason);
+        match &written {
+            Ok(_) => self.state.send_modify(|state| state.sent = true),
+            Err(error) => {
+                let reason = StopReason::Disk { path: shown_path(journal.path()), error: error.to_string() };
+                control.end(Level::Stopped, reason);
+            }
         }
         written.is_ok()
     }
 
+    /// Notes whether an attempt is under way; false when the job is over.
+    fn set_under_way(&self, under_way: bool) -> bool {
+        self.state.send_if_modified(|state| {
+            let changes = !state.over && state.under_way != under_way;
+            if changes {
+                state.under_way = under_way;
+                match under_way {
+                    true => self.office.progress.sent(),
+                    false => self.office.progress.waits(),
+                }
+            }
+            changes
+        });
+        !self.state.borrow().over
+    }
+
     /// The answer is here, and is not written from now on.
     pub(crate) fn answered(&self) {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| self.office.unwritten.add());
+        self.held().get_or_insert_with(|| self.office.unwritten.add());
+    }
+
+    /// An attempt has failed; so far this is known of the attempts of this call.
+    pub(crate) fn failed(&self, maybe_billed: bool) {
+        self.state.send_modify(|state| state.maybe_billed = maybe_billed);
+        self.rest();
+    }
+
+    /// No attempt is under way.
+    fn rest(&self) {
+        self.set_under_way(false);
+    }
+
+    /// The call is over without a result: another one may follow.
+    pub(super) fn call_again(&self) {
+        self.state.send_modify(|state| {
+            state.maybe_billed_before |= state.maybe_billed;
+            state.maybe_billed = false;
+        });
+        self.rest();
+    }
+
+    /// Returns once no attempt is under way.
+    pub(super) async fn rests(&self) {
+        // The sender lives in this value: waiting can't fail.
+        let _ = self.state.subscribe().wait_for(|state| !state.under_way).await;
     }
 
     /// What counts the job's result among those that are not written, to go with it until it is.
     pub(super) fn take_held(&self) -> Held {
-        let told = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
-        told.unwrap_or_else(|| self.office.unwritten.add())
+        self.held().take().unwrap_or_else(|| self.office.unwritten.add())
     }
 
-    pub(super) fn set_idle(&self, idle: bool) {
-        self.idle.store(idle, Ordering::Release);
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It may have been billed.
-    pub(super) fn is_sent(&self) -> bool {
-        self.sent.load(Ordering::Acquire)
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
-        self.idle.load(Ordering::Acquire)
+    /// The job is over. One that is left for the next run is written down as never billed, if that is certain.
+    pub(super) fn end(&self, left: bool) {
+        let mut state = State::default();
+        self.state.send_modify(|known| {
+            known.over = true;
+            state = *known;
+            self.office.progress.over(state.under_way);
+        });
+        let in_doubt = state.under_way || state.maybe_billed || state.maybe_billed_before;
+        if let (Some(journal), true) = (&self.office.journal, left && state.sent && !in_doubt) {
+            // Should this fail, the next run says that the job may have been billed, which is on the safe side.
+            let _ = journal.append(&Record::Returned { id: self.id, content: self.content }.encode());
+        }
     }
 }

@@ -48,15 +48,16 @@ pub(super) async fn work<S: Sender>(desk: Arc<Desk<S>>, job: Prepared) -> Ended 
         fate = through(&desk, &job, &errand) => fate,
         () = withdrawn(&desk.office.control, &errand) => Fate::Left,
     };
-    desk.office.progress.over(errand.is_sent());
+    errand.end(matches!(fate, Fate::Left));
     Ended { fate, weight }
 }
 
-/// Returns when the job is to be given up: at once when it was never sent, else when nothing is waited for.
+/// Returns when the job is to be given up: as soon as no attempt is under way, or when nothing is waited for.
 async fn withdrawn(control: &Control, errand: &Errand) {
     control.reached(Level::Draining).await;
-    if errand.is_sent() && !errand.is_idle() {
-        control.reached(Level::Stopped).await;
+    tokio::select! {
+        () = errand.rests() => {}
+        () = control.reached(Level::Stopped) => {}
     }
 }
 
@@ -71,7 +72,7 @@ async fn through<S: Sender>(desk: &Desk<S>, job: &Prepared, errand: &Arc<Errand>
             End::Failed { passing: true, message, .. } if chances > 0 => message.clone(),
             _ => return conclude(desk, job, errand, &reply),
         };
-        errand.set_idle(true);
+        errand.call_again();
         if desk.office.control.level() > Level::Running {
             return Fate::Left;
         }
@@ -83,7 +84,6 @@ async fn through<S: Sender>(desk: &Desk<S>, job: &Prepared, errand: &Arc<Errand>
                 return Fate::Left;
             }
         }
-        errand.set_idle(false);
     }
 }
 

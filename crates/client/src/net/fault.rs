@@ -74,6 +74,18 @@ impl Fault {
         Failure { class, wait: None, named: None, unprocessed }
     }
 
+    /// Not one byte of the request has gone out.
+    pub(crate) fn is_unsent(&self) -> bool {
+        matches!(
+            self,
+            Fault::Resolve(_)
+                | Fault::Connect(_)
+                | Fault::ConnectTimeout(_)
+                | Fault::Certificate(_)
+                | Fault::Unsendable
+        )
+    }
+
     /// A reused connection was dead already: the next attempt should dial.
     pub(crate) fn is_stale(&self) -> bool {
         matches!(self, Fault::Broken { stale: true, .. })

@@ -65,6 +65,8 @@ pub(super) struct Driver {
     pub(super) requests: HashMap<RequestId, Pending>,
     pub(super) attempts: HashMap<AttemptId, Running>,
     by_request: HashMap<RequestId, AttemptId>,
+    /// Whose attempts have failed since the engine was last asked what follows.
+    pub(super) failed: Vec<RequestId>,
     tasks: JoinSet<()>,
     paused: bool,
 }
@@ -81,6 +83,7 @@ impl Driver {
             requests: HashMap::new(),
             attempts: HashMap::new(),
             by_request: HashMap::new(),
+            failed: Vec::new(),
             tasks: JoinSet::new(),
             paused: false,
         }
@@ -103,6 +106,11 @@ impl Driver {
                 }
                 Action::Finish { request, verdict } => self.finish(request, verdict),
                 Action::Abort { attempt } => self.abort(attempt),
+            }
+        }
+        for request in std::mem::take(&mut self.failed) {
+            if let (Some(pending), None) = (self.requests.get(&request), self.by_request.get(&request)) {
+                pending.tell_retry();
             }
         }
     }
@@ -174,6 +182,7 @@ impl Driver {
             self.engine.handle_event(now, Event::Canceled { request });
             return;
         };
+        pending.tell_retry(); // Before the next attempt asks for its leave.
         pending.attempts += 1;
         pending.waited = pending.submitted.elapsed();
         pending.last_upstream = self.start.directory.places[place].name.clone();

@@ -10,7 +10,6 @@ use super::requests::{Loss, is_throttled};
 use super::{Opening, ReplyTo};
 use crate::answer::{Opened, Response};
 use crate::error::SendError;
-use crate::net::Fault;
 use crate::watch::ClientEvent;
 
 impl Driver {
@@ -112,10 +111,9 @@ impl Driver {
             limits: std::mem::take(&mut loss.limits),
             committed: loss.committed,
         };
-        pending.throttled += u32::from(is_throttled(class));
-        pending.fresh = loss.fault.as_ref().is_some_and(Fault::is_stale);
         let (committed, wait) = (loss.committed, loss.failure.wait);
-        pending.last = Some(loss);
+        pending.failed(loss);
+        self.failed.push(running.request);
         if committed {
             self.publish(|| ClientEvent::Broken { request, upstream, class });
         } else if is_throttled(class) {

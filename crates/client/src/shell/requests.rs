@@ -30,6 +30,8 @@ pub(super) struct Pending {
     /// The last failure.
     pub(super) last: Option<Loss>,
     pub(super) last_upstream: Arc<str>,
+    /// An attempt broke after it had been sent: nobody knows whether it was billed.
+    pub(super) maybe_billed: bool,
 }
 
 impl Pending {
@@ -44,6 +46,22 @@ impl Pending {
             fresh: false,
             last: None,
             last_upstream: Arc::from(""),
+            maybe_billed: false,
+        }
+    }
+
+    /// An attempt has failed.
+    pub(super) fn failed(&mut self, loss: Loss) {
+        self.throttled += u32::from(is_throttled(loss.failure.class));
+        self.fresh = loss.fault.as_ref().is_some_and(Fault::is_stale);
+        self.maybe_billed |= loss.fault.as_ref().is_some_and(|fault| !fault.is_unsent());
+        self.last = Some(loss);
+    }
+
+    /// If an attempt has failed, it is over, and another one follows.
+    pub(super) fn tell_retry(&self) {
+        if let (Some(on_retry), Some(_)) = (&self.work.on_retry, &self.last) {
+            on_retry.tell(self.maybe_billed);
         }
     }
 

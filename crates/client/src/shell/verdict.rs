@@ -10,9 +10,11 @@ use crate::error::{End, Failed, SendError};
 pub(super) fn error(verdict: Verdict, pending: &mut Pending, request_id: Option<String>) -> SendError {
     let last = pending.last.take();
     let trip = pending.trip(request_id);
+    let maybe_billed = pending.maybe_billed;
     let failed = |class: Class, end: End, last: Loss| {
         let Loss { status, headers, body, message, usage, fault, .. } = last;
-        SendError::Failed(Box::new(Failed { class, end, status, headers, body, message, usage, trip, fault }))
+        let failed = Failed { class, end, status, headers, body, message, usage, trip, maybe_billed, fault };
+        SendError::Failed(Box::new(failed))
     };
     match (verdict, last) {
         (Verdict::Final(class), Some(last)) => failed(class, End::Final, last),
