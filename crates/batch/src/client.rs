@@ -28,6 +28,8 @@ struct Shared {
     providers: HashMap<String, Provider>,
     begun: (Instant, Duration), // One moment on both clocks.
     priced: Mutex<Option<PricesAsOf>>,
+    /// Attempts that wait for their leave.
+    held_up: Mutex<usize>,
 }
 
 /// The days on which the prices held that answers were priced by, as `YYYY-MM-DD`.
@@ -41,11 +43,13 @@ pub struct PricesAsOf {
 
 impl ClientSender {
     /// Sends through `client`. `to` names an upstream or pool, for jobs that their model doesn't lead anywhere.
-    /// `providers` are the upstreams' providers, by the upstreams' names: they tell what answers cost.
+    /// `providers` are the upstreams' providers, by the upstreams' names: they tell what answers cost. The client is
+    /// paused for as long as results can't be written as fast as they come.
     pub fn new(client: Client, to: Option<String>, providers: HashMap<String, Provider>) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let begun = (Instant::now(), unix);
-        Self { shared: Arc::new(Shared { client, to, providers, begun, priced: Mutex::new(None) }) }
+        let (priced, held_up) = (Mutex::new(None), Mutex::new(0));
+        Self { shared: Arc::new(Shared { client, to, providers, begun, priced, held_up }) }
     }
 
     /// How old the prices are that answers were priced by so far; `None` before the first.
@@ -63,10 +67,8 @@ impl std::fmt::Debug for ClientSender {
 impl Sender for ClientSender {
     async fn send(&self, job: Arc<Line>, start: Start) -> Reply {
         let (asked, answered, retried) = (start.clone(), start.clone(), start.clone());
-        let ask = move || {
-            let start = asked.clone();
-            async move { start.may_go().await }
-        };
+        let shared = self.shared.clone();
+        let ask = move || leave(shared.clone(), asked.clone());
         let request = self.shared.request(&job).before_send(ask);
         let request = request
             .on_answer(move || answered.answered())
@@ -86,6 +88,45 @@ impl Sender for ClientSender {
         let model = model(job);
         let known = self.shared.providers.values().any(|provider| provider.price(&model).is_some());
         (!known).then_some(model)
+    }
+}
+
+/// Whether an attempt may go out. While one has to wait, the client starts no others: all that it would pace meanwhile
+/// would go out at once afterwards.
+async fn leave(shared: Arc<Shared>, start: Start) -> bool {
+    let mut leave = std::pin::pin!(start.may_go());
+    tokio::select! {
+        biased;
+        goes = &mut leave => goes,
+        () = std::future::ready(()) => {
+            let _pause = Pause::begin(shared);
+            leave.await
+        }
+    }
+}
+
+/// The client is paused while any of these is there.
+struct Pause(Arc<Shared>);
+
+impl Pause {
+    fn begin(shared: Arc<Shared>) -> Self {
+        let mut held_up = shared.held_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held_up == 0 {
+            shared.client.pause();
+        }
+        *held_up += 1;
+        drop(held_up);
+        Self(shared)
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        let mut held_up = self.0.held_up.lock().unwrap_or_else(PoisonError::into_inner);
+        *held_up -= 1;
+        if *held_up == 0 {
+            self.0.client.resume();
+        }
     }
 }
 

@@ -4,15 +4,23 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use paceline::{Ceilings, Client, Upstream};
 use paceline_batch::{
-    Checked, Control, End, MOST_UNWRITTEN, Progress, Reply, RunOptions, Sender, Start, StopReason, Summary,
+    Checked, ClientSender, Control, End, MOST_UNWRITTEN, Progress, Reply, RunOptions, Sender, Start,
+    StopReason, Summary,
 };
+use paceline_core::quota::{Dimension, Quota};
 use paceline_wire::line::Line;
+use paceline_wire::provider::Catalog;
 use support::{Desk, answered, jobs};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 const JOBS: usize = 1_000;
@@ -171,4 +179,56 @@ async fn a_disk_that_breaks_while_it_is_waited_for_lets_nothing_more_go_out() {
     assert!(matches!(summary.stop, Some(StopReason::Disk { .. })), "{:?}", summary.stop);
     assert_eq!(summary.view.done, 0);
     assert!(*calls.lock().unwrap() <= IN_FLIGHT + MOST_UNWRITTEN);
+}
+
+const ANSWER: &str = r#"{"id":"x","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
+
+/// Answers every request on a connection, and counts them.
+async fn serve(mut tcp: TcpStream, calls: Arc<Mutex<usize>>) {
+    tcp.set_nodelay(true).unwrap();
+    let mut unread = Vec::new();
+    while tcp.read_buf(&mut unread).await.is_ok_and(|read| read > 0) {
+        // A body is small enough to come in one piece, and nothing else ends in a brace.
+        if unread.ends_with(b"}") {
+            unread.clear();
+            *calls.lock().unwrap() += 1;
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
+            tcp.write_all(format!("{head}: {}\r\n\r\n{ANSWER}", ANSWER.len()).as_bytes()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_held_up_paces_nothing_meanwhile() {
+    let calls = Arc::<Mutex<usize>>::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let counted = calls.clone();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            tokio::spawn(serve(tcp, counted.clone()));
+        }
+    });
+    let openai = Catalog::embedded().provider("openai").unwrap().clone();
+    let upstream = Upstream::new("here", openai.clone()).base_url(format!("http://{address}")).api_key("k");
+    let quota = Quota { dimension: Dimension::Requests, window: Duration::from_secs(60), limit: 6_000 };
+    let ceilings = Ceilings::new().quota(quota);
+    let client = Client::builder().upstream(upstream).ceilings(ceilings).seed(1).build().unwrap();
+    let desk = Desk::new(&jobs(3 * MOST_UNWRITTEN));
+    let checked = Checked::new(RunOptions { output: None, ..desk.options() }).unwrap();
+    let (orders, inbox) = mpsc::channel();
+    let stream = Box::new(Stuck { orders: inbox, written: Arc::default() });
+    let sender = ClientSender::new(client.clone(), None, HashMap::from([("here".to_owned(), openai)]));
+    let run = tokio::spawn(paceline_batch::run(checked, sender, Control::new(), Progress::new(), stream));
+    while *calls.lock().unwrap() <= MOST_UNWRITTEN {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let snapshot = client.snapshot().await;
+    let held_up = snapshot.in_flight;
+    assert!(snapshot.paused && (1..=IN_FLIGHT).contains(&held_up), "{held_up} would go out at once");
+    assert!(*calls.lock().unwrap() <= MOST_UNWRITTEN + IN_FLIGHT);
+    drop(orders);
+    assert_eq!(run.await.unwrap().unwrap().view.done, 3 * MOST_UNWRITTEN as u64);
+    assert!(!client.snapshot().await.paused);
 }
