@@ -6,6 +6,7 @@ import stage
 JOBS = 2_000
 LONGEST = 0.9  # Seconds until the kill; a whole run takes a little more than a second.
 MOST_KILLS = 40  # Of one batch.
+MOST_UNWRITTEN = 64  # Answers that may have come and not be written, as `paceline_batch::MOST_UNWRITTEN` says.
 
 
 def sweep(stage_):
@@ -68,6 +69,8 @@ def verdict(questions, output, calls, names, ended, figures):
         figures.unwritten.append(again.unwritten[name])
         if again.on_the_wire[name] > stage.IN_FLIGHT:
             violations.append(f"{name}: {again.on_the_wire[name]} calls were on the wire")
+        if again.on_the_wire[name] + again.unwritten[name] > stage.IN_FLIGHT + MOST_UNWRITTEN:
+            violations.append(f"{name}: {again.unwritten[name]} answers were not written")
     figures.told += [number for number in told if number]
     if ended[-1].code != 0:
         violations.append(f"the last run ended with {ended[-1].code}: {ended[-1].said[-300:]}")

@@ -56,7 +56,13 @@ pub(crate) fn findings(report: &Report) {
 
 /// The answer to a first Ctrl-C.
 pub(crate) fn draining(in_flight: u64) {
-    say(&format!("stopping: waiting for {} in flight; once more to stop at once", count(in_flight, "job")));
+    match in_flight {
+        0 => say("stopping: nothing is in flight"),
+        _ => say(&format!(
+            "stopping: waiting for {} in flight; once more to stop at once",
+            count(in_flight, "job")
+        )),
+    }
 }
 
 /// `error: …`, in red where colors are wanted.
