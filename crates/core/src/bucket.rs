@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::{BucketView, LimitSource};
+use crate::estimates::Estimates;
 use crate::evidence::{Evidence, Refill, Sent};
 use crate::feedback::LimitSeen;
 use crate::ledger::Ledger;
@@ -11,9 +12,9 @@ use crate::quota::{Dimension, MOST_LIMIT, Quota};
 use crate::setpoint::{Refusal, SetPoint};
 use crate::time::Time;
 use crate::tuning::{
-    ESTIMATE_ERROR, ESTIMATE_MEMORY, ESTIMATE_SIGMAS, INTERACTIVE_OVERDRAFT, LEDGER_MARGIN_PRODUCED,
-    LONGEST_PACED_WINDOW, PACER_BURST, PACER_BURST_CAUTIOUS, PACER_MARGIN, PACER_REFUND, PROVEN_BURST,
-    PROVEN_OVERDRAFT, PROVING_REQUEST, RAISE_SIGHTINGS, SETPOINT_LEAST, SETPOINT_LEAST_PRODUCED,
+    EVIDENCE_MARGIN, GATHER_IMPATIENCE, INTERACTIVE_OVERDRAFT, LEDGER_MARGIN_PRODUCED, LONGEST_PACED_WINDOW,
+    PACER_BURST, PACER_BURST_CAUTIOUS, PACER_MARGIN, PACER_REFUND, PROVEN_BURST, PROVEN_OVERDRAFT,
+    PROVING_REQUEST, RAISE_SIGHTINGS, SETPOINT_LEAST, SETPOINT_LEAST_PRODUCED,
 };
 
 #[derive(Debug)]
@@ -31,8 +32,7 @@ pub(crate) struct Bucket {
     refill: Refill,
     largest_accepted: u64,
     first_charge: Option<Time>,
-    error_variance: f64, // Of a request's estimate against what it was charged in the end, relative to it.
-    estimated_squares: f64, // Sum of the squared costs that are still estimates.
+    estimates: Estimates,
 }
 
 /// One question to a bucket.
@@ -74,8 +74,7 @@ impl Bucket {
             refill: Refill::default(),
             largest_accepted: 0,
             first_charge: None,
-            error_variance: ESTIMATE_ERROR * ESTIMATE_ERROR,
-            estimated_squares: 0.0,
+            estimates: Estimates::default(),
         }
     }
 
@@ -182,7 +181,7 @@ impl Bucket {
         let Some(pacer) = &self.pacer else { return Time::ZERO };
         let pace = self.pace(now, ask);
         let overdraft = if ask.interactive && !ask.cautious {
-            let proven = (self.proven_left(now, ask.committed) as f64)
+            let proven = (self.proven_left(now, ask.cost, ask.committed) as f64)
                 .clamp(0.0, pace.rate * PROVEN_OVERDRAFT.as_secs_f64());
             proven.max(pace.rate * INTERACTIVE_OVERDRAFT.as_secs_f64())
         } else {
@@ -191,15 +190,16 @@ impl Bucket {
         pacer.ready_at(ask.cost as f64, (ask.hold as f64).min(pace.burst) - overdraft, pace)
     }
 
-    /// What headers prove to be left; negative when they prove nothing.
-    fn proven_left(&self, now: Time, committed: u64) -> i64 {
+    /// What headers prove to be left for a request of this cost; negative when they prove nothing.
+    fn proven_left(&self, now: Time, cost: u64, committed: u64) -> i64 {
         // What is left of a higher limit proves nothing about the ceiling.
         let capped = self.ceiling.is_some_and(|ceiling| Some(ceiling) < self.reported);
         match &self.evidence {
             Some(evidence) if !capped && evidence.is_fresh(now) => {
                 let quota = (self.limit(now), self.window);
                 let left = evidence.at_least(now, &self.ledger, quota, self.refill.is_continuous());
-                left.saturating_sub_unsigned(committed)
+                let margin = (quota.0 as f64 * EVIDENCE_MARGIN).max(self.estimate_margin(cost));
+                left.saturating_sub_unsigned(committed).saturating_sub_unsigned(margin.ceil() as u64)
             }
             _ => -1,
         }
@@ -207,7 +207,7 @@ impl Bucket {
 
     /// Whether headers prove that this share of the limit is left, beside what is committed already.
     pub(crate) fn has_proven(&self, now: Time, share: f64, committed: u64) -> bool {
-        self.proven_left(now, committed) as f64 >= self.limit(now) as f64 * share
+        self.proven_left(now, 0, committed) as f64 >= self.limit(now) as f64 * share
     }
 
     fn room_at(&mut self, now: Time, ask: &Ask) -> Time {
@@ -223,7 +223,8 @@ impl Bucket {
         } else {
             self.ledger.falls_to(now, target)
         };
-        let proven = self.proven_left(now, ask.committed) >= need.saturating_add(ask.hold) as i64;
+        let proven = self.proven_left(now, ask.cost.max(ask.hold), ask.committed)
+            >= need.saturating_add(ask.hold) as i64;
         let room = if proven { now } else { ledger_says };
         room.max(self.shown_room_at(now, limit, ask))
     }
@@ -232,9 +233,12 @@ impl Bucket {
     fn usable(&self, limit: u64, ask: &Ask, cost: u64) -> u64 {
         let produced = self.dimension == Dimension::OutputTokens && 0 < ask.committed;
         let margin = if produced { limit as f64 * LEDGER_MARGIN_PRODUCED } else { 0.0 };
-        let squares = self.estimated_squares + if self.is_estimated() { (cost as f64).powi(2) } else { 0.0 };
-        let margin = margin + ESTIMATE_SIGMAS * (self.error_variance * squares).sqrt();
+        let margin = margin + self.estimate_margin(cost);
         limit.saturating_sub(margin as u64).saturating_sub(ask.underway)
+    }
+
+    fn estimate_margin(&self, cost: u64) -> f64 {
+        if self.is_estimated() { self.estimates.margin(cost) } else { 0.0 }
     }
 
     /// Whether charges are guessed: a request is always one request.
@@ -242,13 +246,19 @@ impl Bucket {
         self.dimension != Dimension::Requests
     }
 
-    /// When the request may go without delaying those it makes way for: there may be more room than they will need.
+    /// When the request may go without delaying those it makes way for: there may be more room than they will need,
+    /// and a large one had better wait until much leaves the window at once.
     fn not_delaying(&mut self, now: Time, limit: u64, ask: &Ask) -> Time {
         if ask.hold == 0 {
             return now;
         }
         let target = self.usable(limit, ask, ask.hold).saturating_sub(ask.hold);
-        let theirs = self.ledger.falls_to(now, target);
+        let theirs = if ask.gather == 0 {
+            self.ledger.falls_to(now, target)
+        } else {
+            let need = limit - target;
+            self.ledger.best_fall(now, target, need, limit as f64 * GATHER_IMPATIENCE)
+        };
         let delayed = self.ledger.falls_to(now, target.saturating_sub(ask.cost));
         if delayed <= theirs { now } else { theirs }
     }
@@ -296,16 +306,12 @@ impl Bucket {
 
     /// A charge is an estimate until it is settled.
     pub(crate) fn note_estimate(&mut self, cost: u64) {
-        self.estimated_squares += (cost as f64).powi(2);
+        self.estimates.note(cost);
     }
 
-    /// An estimate of `cost` is settled; it was wrong by `delta` if that is known.
-    pub(crate) fn note_settled(&mut self, cost: u64, delta: Option<i64>) {
-        self.estimated_squares = (self.estimated_squares - (cost as f64).powi(2)).max(0.0);
-        if let Some(delta) = delta.filter(|_| 0 < cost) {
-            let error = (delta as f64 / cost as f64).clamp(-1.0, 1.0);
-            self.error_variance += (error * error - self.error_variance) / ESTIMATE_MEMORY;
-        }
+    /// An estimate of `cost` is settled; `charged` is what it should have been if that is known.
+    pub(crate) fn note_settled(&mut self, cost: u64, charged: Option<u64>) {
+        self.estimates.settle(cost, charged);
     }
 
     /// A request of this cost was accepted: the provider's own burst is no smaller.

@@ -6,8 +6,7 @@ use crate::feedback::LimitSeen;
 use crate::ledger::Ledger;
 use crate::time::Time;
 use crate::tuning::{
-    EVIDENCE_FRESH, EVIDENCE_MARGIN, EVIDENCE_REORDER, REFILL_LITTLE, REFILL_MUCH, REFILL_TOLERANCE,
-    REFILL_TRUST,
+    EVIDENCE_FRESH, EVIDENCE_REORDER, REFILL_LITTLE, REFILL_MUCH, REFILL_TOLERANCE, REFILL_TRUST,
 };
 
 /// The newest believable report. Ordered by when its request was sent, for responses overtake each other.
@@ -57,21 +56,23 @@ impl Evidence {
         now.since(self.sent_at) <= EVIDENCE_FRESH
     }
 
-    /// At least this much is left: what was left, less everything the report may not have counted.
+    /// At least this much is left: what was left, less everything the report may not have counted, as far as estimates
+    /// are right.
     ///
     /// `refills`: the meter is known to earn continuously, so that what it earned since counts too.
     pub(crate) fn at_least(&self, now: Time, ledger: &Ledger, quota: (u64, Duration), refills: bool) -> i64 {
         let (limit, window) = quota;
         let earned = if refills { self.earned(now, limit, window) * REFILL_TRUST } else { 0.0 };
         let uncounted = (ledger.total() - self.counted) as i64 - self.own_cost as i64;
-        let margin = (limit as f64 * EVIDENCE_MARGIN).ceil() as i64 + (self.rounding / 2) as i64;
+        let margin = (self.rounding / 2) as i64;
         let left = self.remaining as i64 - uncounted.max(0) - margin;
         left.saturating_add(earned as i64).min(limit as i64)
     }
 
-    /// At most this much is left: what was left and what was earned since, less what was sent after it.
+    /// At most this much is left: what was left and what was earned since, less what was sent after it. A window earns
+    /// what leaves it, which may be much at once.
     pub(crate) fn at_most(&self, now: Time, ledger: &Ledger, limit: u64, window: Duration) -> i64 {
-        let earned = self.earned(now, limit, window);
+        let earned = self.earned(now, limit, window).max(ledger.gone_since(self.sent_at) as f64);
         let since = ledger.total().saturating_sub(self.charged_then) as i64;
         (self.remaining as i64 + self.rounding as i64 - since).saturating_add(earned as i64)
     }
@@ -147,7 +148,7 @@ mod tests {
         let sent = Sent { at: at(5_000), cost: 1 };
         ledger.charge(at(6_000), 20);
         let evidence = Evidence::read(&report(500), 600, sent, &ledger, None).expect("believable");
-        assert_eq!(evidence.at_least(at(6_000), &ledger, (600, MINUTE), false), 500 - 20 - 6);
+        assert_eq!(evidence.at_least(at(6_000), &ledger, (600, MINUTE), false), 500 - 20);
         assert_eq!(evidence.at_most(at(6_000), &ledger, 600, MINUTE), 500 + 1 - 20 + 10);
     }
 

@@ -16,12 +16,23 @@ pub(crate) struct Ledger {
     newest: u64, // Index, since the origin of time, of the youngest bin.
     sum: i64,
     total: u64, // Everything ever charged; never corrected.
+    gone: i64,  // Everything that has left the window.
+    best: Option<(Known, Time)>,
+}
+
+/// What the last answer to [`Ledger::best_fall`] was found for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    newest: u64,
+    sum: i64,
+    target: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Bin {
     amount: i64,
     total_before: u64,
+    gone_before: i64,
 }
 
 impl Ledger {
@@ -31,7 +42,15 @@ impl Ledger {
         // Short windows cannot afford the whole guard: a tenth of them is plenty.
         let guard = (LEDGER_GUARD.as_nanos() as u64).min(window_nanos / 10);
         let bins = (window_nanos + guard).div_ceil(bin_nanos) + 1;
-        Self { bin_nanos, bins: vec![Bin::default(); bins as usize], newest: 0, sum: 0, total: 0 }
+        Self {
+            bin_nanos,
+            bins: vec![Bin::default(); bins as usize],
+            newest: 0,
+            sum: 0,
+            total: 0,
+            gone: 0,
+            best: None,
+        }
     }
 
     /// Charges in the window that ends at `now`.
@@ -102,9 +121,23 @@ impl Ledger {
         self.total_at(at + Duration::from_nanos(self.bin_nanos))
     }
 
+    /// What has left the window since `at`, as far as was seen; never less.
+    pub(crate) fn gone_since(&self, at: Time) -> u64 {
+        let index = at.as_nanos() / self.bin_nanos;
+        if index > self.newest {
+            return 0;
+        }
+        let oldest = self.newest.saturating_sub(self.bins.len() as u64 - 1);
+        (self.gone - self.bins[self.slot(index.max(oldest))].gone_before).max(0) as u64
+    }
+
     /// When the sum will have fallen to `target`, if nothing else is charged.
     pub(crate) fn falls_to(&mut self, now: Time, target: u64) -> Time {
         self.advance(now);
+        self.falls_to_from(now, target)
+    }
+
+    fn falls_to_from(&self, now: Time, target: u64) -> Time {
         let mut sum = self.sum;
         let count = self.bins.len() as u64;
         let oldest = self.newest.saturating_sub(count - 1);
@@ -116,6 +149,51 @@ impl Ledger {
             sum -= self.bins[self.slot(index)].amount;
         }
         Time::from_nanos((self.newest + count).saturating_mul(self.bin_nanos))
+    }
+
+    /// When best to have the sum fallen to `target`, so as to charge `need` then: soon, but with little room idle until
+    /// then. Room is saved up as late as possible; where much was charged at once, much leaves the window at once, and
+    /// waiting for that costs others nothing. A second's wait is worth `impatience` of idle room times seconds.
+    pub(crate) fn best_fall(&mut self, now: Time, target: u64, need: u64, impatience: f64) -> Time {
+        self.advance(now);
+        let known = Known { newest: self.newest, sum: self.sum, target };
+        if let Some((_, at)) = self.best.filter(|(same, _)| *same == known) {
+            return at.max(now);
+        }
+        let at = self.find_best_fall(now, target, need, impatience);
+        self.best = Some((known, at));
+        at
+    }
+
+    fn find_best_fall(&self, now: Time, target: u64, need: u64, impatience: f64) -> Time {
+        let (mut sum, count) = (self.sum, self.bins.len() as u64);
+        let oldest = self.newest.saturating_sub(count - 1);
+        let leaves_at = |index: u64| Time::from_nanos((index + count - 1).saturating_mul(self.bin_nanos));
+        let bin_secs = self.bin_nanos as f64 / 1e9;
+        let mut best = (f64::INFINITY, self.falls_to_from(now, target));
+        let need = need as f64;
+        // Idle room from the bin `from` on, if all is gathered by the bin `index`: the gone since, summed up.
+        let (mut from, mut gone, mut gone_before, mut idle) = (oldest, 0.0, 0.0, 0.0);
+        for index in oldest..=self.newest {
+            let at = leaves_at(index).max(now);
+            if sum <= target as i64 {
+                while from < index && need - (gone - gone_before) <= 0.0 {
+                    idle -= gone_before;
+                    gone_before += self.bins[self.slot(from)].amount as f64;
+                    from += 1;
+                }
+                let waste = ((index - from) as f64 * (need - gone) + idle) * bin_secs;
+                let cost = waste + impatience * at.since(now).as_secs_f64();
+                if cost < best.0 {
+                    best = (cost, at);
+                }
+            }
+            let amount = self.bins[self.slot(index)].amount;
+            idle += gone;
+            sum -= amount;
+            gone += amount as f64;
+        }
+        best.1
     }
 
     fn slot(&self, index: u64) -> usize {
@@ -131,7 +209,8 @@ impl Ledger {
         for index in current - steps + 1..=current {
             let slot = self.slot(index);
             self.sum -= self.bins[slot].amount;
-            self.bins[slot] = Bin { amount: 0, total_before: self.total };
+            self.gone += self.bins[slot].amount;
+            self.bins[slot] = Bin { amount: 0, total_before: self.total, gone_before: self.gone };
         }
         self.newest = current;
     }
@@ -158,6 +237,34 @@ mod tests {
         assert_eq!(ledger.sum(at(61_000)), 7);
         assert_eq!(ledger.sum(at(61_100)), 7);
         assert_eq!(ledger.sum(at(61_200)), 0);
+    }
+
+    #[test]
+    fn a_large_one_waits_for_much_that_leaves_at_once() {
+        let mut ledger = Ledger::new(MINUTE);
+        for second in 0..60 {
+            ledger.charge(at(second * 1_000), if second == 20 { 200 } else { 10 });
+        }
+        let now = at(60_000);
+        let best = |ledger: &mut Ledger, impatience| ledger.best_fall(now, 590, 200, impatience);
+        let soonest = best(&mut ledger, 1e9);
+        assert_eq!(soonest, ledger.falls_to(now, 590));
+        assert!(soonest < at(80_000), "{soonest}");
+        ledger.best = None;
+        let patient = best(&mut ledger, 1.0);
+        assert!(at(80_100) < patient && patient < at(80_500), "{patient}");
+        assert_eq!(best(&mut ledger, 1.0), patient, "the same question has the same answer");
+    }
+
+    #[test]
+    fn knows_what_has_left_the_window_since() {
+        let mut ledger = Ledger::new(MINUTE);
+        ledger.charge(at(0), 5);
+        ledger.charge(at(2_000), 7);
+        assert_eq!(ledger.sum(at(61_000)), 7);
+        assert_eq!((ledger.gone_since(at(59_000)), ledger.gone_since(at(61_000))), (5, 0));
+        assert_eq!(ledger.sum(at(63_000)), 0);
+        assert_eq!((ledger.gone_since(at(59_000)), ledger.gone_since(at(61_500))), (12, 7));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod breaker;
 mod bucket;
 pub mod engine;
+mod estimates;
 mod evidence;
 pub mod feedback;
 mod gate;

@@ -135,7 +135,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 /// How many requests of a queue are looked at when its head does not fit.
 pub(crate) const LOOK_AHEAD: usize = 16;
 /// A head that waited this long for room gets it reserved.
-pub(crate) const RESERVE_AFTER: Duration = Duration::from_secs(5);
+pub(crate) const RESERVE_AFTER: Duration = Duration::from_secs(1);
+/// Room that is gathered for it stands idle. A second sooner is worth as much as this share of the limit idle for a
+/// second: more, and large requests go sooner; less, and they wait until much leaves the window at once.
+pub(crate) const GATHER_IMPATIENCE: f64 = 0.06;
 /// A head that waited this long takes a turn before the classes above it ...
 pub(crate) const AGING: Duration = Duration::from_secs(600);
 /// ... once in this time, if its class has not been served otherwise.

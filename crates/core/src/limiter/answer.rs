@@ -58,7 +58,7 @@ impl Limiter {
         let final_charge = self.final_charge(dimension, reservation, outcome);
         let bucket = &mut self.buckets[index];
         if !as_produced {
-            let known = matches!(outcome, Outcome::Used(_)).then_some(final_charge as i64 - held as i64);
+            let known = matches!(outcome, Outcome::Used(_)).then_some(final_charge);
             bucket.note_settled(held, known);
         }
         if as_produced {
