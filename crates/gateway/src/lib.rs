@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+pub mod front;
 mod settings;
 
 pub use answer::{Kind, error, retry_after};
