@@ -49,7 +49,7 @@ impl<H: Handler> Answering<H> {
             Some((refusal, dialect)) => (refusal.response(dialect), true),
             None => (self.pass(request, &settings).await, false),
         };
-        let ends = ends || self.link.came_early() || self.drain.is_draining();
+        let ends = ends || self.link.is_ending() || self.drain.is_draining();
         if ends || self.room.is_crowded(&settings.caps) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

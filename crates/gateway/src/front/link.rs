@@ -11,7 +11,7 @@ use super::Refusal;
 #[derive(Debug, Default)]
 pub(super) struct Link {
     answered: AtomicBool,
-    came_early: AtomicBool,
+    ending: AtomicBool,
     refused: OnceLock<(Refusal, Dialect)>,
 }
 
@@ -30,13 +30,13 @@ impl Link {
         self.answered.store(false, Relaxed);
     }
 
-    /// Bytes came while an answer was due. They are lost, and so the connection ends with that answer.
-    pub(super) fn tell_came_early(&self) {
-        self.came_early.store(true, Relaxed);
+    /// The answer that is due is the connection's last, because bytes that came are lost.
+    pub(super) fn tell_ending(&self) {
+        self.ending.store(true, Relaxed);
     }
 
-    pub(super) fn came_early(&self) -> bool {
-        self.came_early.load(Relaxed)
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Relaxed)
     }
 
     /// What hyper sees as a request is to be answered with this. The first one stays: nothing is read after it.

@@ -142,12 +142,12 @@ impl Strict {
             Stage::Answer => {
                 self.early += buf.filled().len() - start;
                 buf.set_filled(start);
-                self.link.tell_came_early();
-                if self.early > MAX_EARLY {
-                    Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
-                } else {
-                    Poll::Pending
+                self.link.tell_ending();
+                // What follows a refused request is no surprise, and its answer is on the way.
+                if self.early > MAX_EARLY && self.link.refused().is_none() {
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 }
+                Poll::Pending
             }
             Stage::Head => self.take_head(buf, start),
             Stage::Body => {
@@ -210,7 +210,7 @@ impl Strict {
 
     fn note_early(&mut self) {
         if self.early > 0 {
-            self.link.tell_came_early();
+            self.link.tell_ending();
         }
     }
 
@@ -226,6 +226,7 @@ impl Strict {
     /// Ends a request in the midst of its body. Who reads the body learns why.
     fn cut(&mut self, refusal: Refusal) -> io::Error {
         self.ended = true;
+        self.link.tell_ending();
         io::Error::new(io::ErrorKind::InvalidData, refusal)
     }
 

@@ -1,4 +1,8 @@
 //! The door over real sockets: what comes in, what does not, and when it closes.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod malformed;
+mod refusing;
 mod serving;
 mod support;
