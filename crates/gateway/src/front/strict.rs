@@ -342,10 +342,17 @@ impl AsyncWrite for Strict {
         true
     }
 
-    /// hyper flushes when it has handed over all it had.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// hyper flushes when it has handed over all it had, and need not read again before bytes come: so the wait for these
+    /// begins here.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.answered = this.link.is_answered();
+        if this.link.is_answered() && !this.answered {
+            this.answered = true;
+            this.turn();
+            if this.ended || (this.scanner.stage() == Stage::Head && this.poll_overdue(cx).is_ready()) {
+                cx.waker().wake_by_ref();
+            }
+        }
         Poll::Ready(Ok(()))
     }
 

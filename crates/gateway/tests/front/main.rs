@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod draining;
+mod gate;
+mod leaving;
 mod malformed;
 mod refusing;
 mod serving;
+mod slow;
 mod support;

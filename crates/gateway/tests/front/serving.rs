@@ -64,17 +64,3 @@ async fn a_refused_request_is_told_why_and_its_connection_ends() {
     assert!(ends(&mut stream).await);
     assert_eq!(front.recorder.seen(), []);
 }
-
-#[tokio::test]
-async fn drains() {
-    let front = start(Settings::default()).await;
-    let mut stream = front.connect().await;
-    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    front.recorder.entered.notified().await;
-    front.drain.begin();
-    front.recorder.release.notify_one();
-    let answer = answer(&mut stream).await;
-    assert!(answer.ends_with("waited") && answer.contains("connection: close"), "{answer}");
-    front.drain.finished().await;
-    front.serving.await.unwrap();
-}

@@ -134,6 +134,9 @@ fn is_whole(came: &[u8]) -> bool {
     if head.starts_with("HTTP/1.1 100 ") {
         return is_whole(body.as_bytes());
     }
+    if head.starts_with("HTTP/1.1 204 ") {
+        return true;
+    }
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     length.and_then(|length| length.parse().ok()).is_some_and(|length: usize| body.len() >= length)
 }
