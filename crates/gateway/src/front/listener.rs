@@ -93,8 +93,6 @@ impl<H: Handler> Door<H> {
     /// Gives a connection its task, if its address has not its share already.
     fn open(&self, stream: TcpStream, address: SocketAddr, caps: Caps) {
         let Some(seat) = self.room.try_enter(address.ip(), &caps) else { return };
-        // Answers are written whole: to wait for more would only delay their last part. What fails here fails again soon.
-        let _ = stream.set_nodelay(true);
         let local = if self.local.ip().is_unspecified() { stream.local_addr().ok() } else { None };
         let link = Arc::new(Link::default());
         let answering = Answering {
@@ -164,5 +162,33 @@ impl Pause {
             Err(_) => Some(self.last.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE))),
         };
         self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_listener_is_left_alone_for_longer_each_time() {
+        let mut pause = Pause::default();
+        let full = || Err::<(), _>(io::Error::from_raw_os_error(24)); // EMFILE
+        let gone = || Err::<(), _>(io::ErrorKind::ConnectionAborted.into());
+        let script = [
+            (full(), 10),
+            (full(), 20),
+            (full(), 40),
+            (full(), 80),
+            (full(), 100),
+            (full(), 100),
+            (gone(), 0),
+            (full(), 10),
+            (Ok(()), 0),
+            (full(), 10),
+        ];
+        for (at, (accepted, millis)) in script.into_iter().enumerate() {
+            let wait = pause.after(&accepted).unwrap_or_default();
+            assert_eq!(wait, Duration::from_millis(millis), "{at}");
+        }
     }
 }

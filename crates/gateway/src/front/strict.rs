@@ -84,6 +84,8 @@ enum Overdue {
 
 impl Strict {
     pub(super) fn new(stream: TcpStream, link: Arc<Link>, drain: Drain, caps: Caps) -> Self {
+        // Answers are written whole: to wait for more would only delay their last part. What fails here fails again soon.
+        let _ = stream.set_nodelay(true);
         Self {
             stream,
             link,
@@ -363,5 +365,22 @@ impl AsyncWrite for Strict {
         }
         let unread = this.early > 0 || this.link.refused().is_some() || this.scanner.stage() == Stage::Body;
         if unread { this.poll_linger(cx).map(Ok) } else { Poll::Ready(Ok(())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_kept_back_to_be_sent_with_what_follows() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        assert!(!stream.nodelay().unwrap(), "the system does that by itself, and this test is void");
+        let strict = Strict::new(stream, Arc::default(), Drain::default(), Caps::default());
+        assert!(strict.stream.nodelay().unwrap());
     }
 }
