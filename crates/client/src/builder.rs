@@ -1,6 +1,7 @@
 //! Describes a client and checks the description as a whole before anything runs.
 
 use std::collections::HashSet;
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -110,7 +111,14 @@ impl Builder {
         };
         runtime.spawn(shell::run(start, mail));
         let last_request = AtomicU64::new(0);
-        Ok(Client::new(Shared { mailbox, directory, estimates, events, last_request }))
+        Ok(Client::new(Shared {
+            mailbox,
+            directory,
+            estimates,
+            caller_key: RandomState::new(),
+            events,
+            last_request,
+        }))
     }
 
     fn check_names(&self) -> Result<(), BuildError> {

@@ -1,5 +1,6 @@
 //! The handle that callers hold.
 
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) mailbox: mpsc::UnboundedSender<Message>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) estimates: Estimates,
+    /// Decides the hashes by which callers are told apart.
+    pub(crate) caller_key: RandomState,
     pub(crate) events: broadcast::Sender<ClientEvent>,
     pub(crate) last_request: AtomicU64,
 }
@@ -95,7 +98,8 @@ impl Client {
         reply_to: impl FnOnce(Answered<T>) -> ReplyTo,
     ) -> Result<(T, CancelGuard), SendError> {
         // Reading the body happens here, in the caller's task, so that a big one does not hold up the loop.
-        let work = Work::read(request, &self.shared.directory, &self.shared.estimates)?;
+        let work =
+            Work::read(request, &self.shared.directory, &self.shared.estimates, &self.shared.caller_key)?;
         let id = RequestId(self.shared.last_request.fetch_add(1, Ordering::Relaxed) + 1);
         let (reply, answer) = oneshot::channel();
         let mut guard = CancelGuard { request: id, shared: Some(self.shared.clone()) };

@@ -11,6 +11,7 @@
 mod answer;
 mod builder;
 mod client;
+mod credential;
 mod directory;
 mod error;
 mod net;
@@ -24,6 +25,7 @@ mod work;
 pub use answer::{Response, StreamError, Streaming, Trip};
 pub use builder::Builder;
 pub use client::Client;
+pub use credential::Credential;
 pub use error::{BuildError, End, Failed, SendError};
 pub use net::Fault;
 pub use paceline_core as core;

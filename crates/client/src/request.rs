@@ -10,6 +10,8 @@ use http::{HeaderName, HeaderValue, Method};
 use paceline_core::engine::Priority;
 use tokio::time::Instant;
 
+use crate::credential::Credential;
+
 /// The request headers that are passed on. All others are left out: credentials, cookies and connection headers have
 /// no way through.
 pub const PASSED_HEADERS: [&str; 12] = [
@@ -37,6 +39,7 @@ pub struct Request {
     pub(crate) to: Option<String>,
     pub(crate) priority: Priority,
     pub(crate) tenant: String,
+    pub(crate) credential: Option<Credential>,
     pub(crate) not_before: Option<Instant>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) before_send: Option<BeforeSend>,
@@ -106,6 +109,7 @@ impl Request {
             to: None,
             priority: Priority::Normal,
             tenant: String::new(),
+            credential: None,
             not_before: None,
             deadline: None,
             before_send: None,
@@ -143,6 +147,14 @@ impl Request {
     /// Whom it counts for when capacity is shared.
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
         self.tenant = tenant.into();
+        self
+    }
+
+    /// The caller's own credential: it goes upstream, and the upstream's own does not. Limits are metered for each credential
+    /// apart, until answers tell that several belong to one organisation. One that is refused takes only itself out of
+    /// service. It is one provider's: of the upstreams that could serve, only those of the first one's provider do.
+    pub fn credential(mut self, credential: Credential) -> Self {
+        self.credential = Some(credential);
         self
     }
 

@@ -42,6 +42,13 @@ impl Upstream {
         self
     }
 
+    /// Has no credential of its own: each request brings its caller's ([`crate::Request::credential`]), and goes out without
+    /// one when it has none.
+    pub fn pass_through(mut self) -> Self {
+        self.api_key = None;
+        self
+    }
+
     /// Another base URL than the provider's own, as the official SDKs understand it. `https`, or `http` to this machine.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());

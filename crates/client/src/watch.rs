@@ -122,6 +122,8 @@ pub struct LimiterStanding {
 pub struct UpstreamStanding {
     /// Its name.
     pub name: Arc<str>,
+    /// The account of the caller whose own credential it is used with; `None` for the upstream's own.
+    pub caller: Option<String>,
     /// How it does.
     pub view: UpstreamView,
 }

@@ -1,5 +1,6 @@
 //! A request made ready: checked, read, sized, with its target resolved.
 
+use std::hash::RandomState;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use paceline_wire::request::{self, Peek};
 use paceline_wire::{Dialect, Endpoint, FullUsage};
 use tokio::time::Instant;
 
+use crate::credential::{Credential, Presented};
 use crate::directory::{Directory, Target};
 use crate::error::SendError;
 use crate::request::{BeforeSend, OnAnswer, OnRetry, Request};
@@ -53,6 +55,8 @@ pub(crate) struct Work {
     pub(crate) demand: Demand,
     pub(crate) priority: Priority,
     pub(crate) tenant: String,
+    /// The caller's own credential.
+    pub(crate) presented: Option<Presented>,
     pub(crate) not_before: Option<Instant>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) before_send: Option<BeforeSend>,
@@ -67,8 +71,10 @@ impl Work {
         request: Request,
         directory: &Directory,
         estimates: &Estimates,
+        caller_key: &RandomState,
     ) -> Result<Work, SendError> {
         check_path(&request.path)?;
+        let presented = request.credential.map(|credential| presented(credential, caller_key)).transpose()?;
         let endpoint = Endpoint::from_path(&request.path);
         let named = request.to.as_deref().map(|name| named(directory, name)).transpose()?;
         let dialect =
@@ -101,6 +107,7 @@ impl Work {
             headers: request.headers,
             priority: request.priority,
             tenant: request.tenant,
+            presented,
             not_before: request.not_before,
             deadline: request.deadline,
             before_send: request.before_send,
@@ -114,6 +121,11 @@ impl Work {
     pub(crate) fn metered_as(&self) -> Arc<str> {
         if self.endpoint == Endpoint::CountTokens { "count_tokens".into() } else { self.model.clone() }
     }
+}
+
+fn presented(credential: Credential, key: &RandomState) -> Result<Presented, SendError> {
+    Presented::new(credential, key)
+        .ok_or_else(|| invalid("the credential holds characters that no header can carry".to_owned()))
 }
 
 fn named(directory: &Directory, name: &str) -> Result<Target, SendError> {

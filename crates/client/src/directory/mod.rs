@@ -20,7 +20,7 @@ const DIALECTS: [Dialect; 2] = [Dialect::OpenAi, Dialect::Anthropic];
 
 /// The upstreams, and every set of them that a request can be for.
 pub(crate) struct Directory {
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Vec<Arc<Place>>,
     targets: Vec<Vec<Way>>,
     names: HashMap<String, Target>,
     by_dialect: Vec<(Dialect, Target)>,
@@ -61,6 +61,7 @@ impl Directory {
         for (place, account) in places.iter_mut().zip(accounts) {
             place.account = account;
         }
+        let places: Vec<Arc<Place>> = places.into_iter().map(Arc::new).collect();
         let mut directory = Self {
             targets: Vec::new(),
             names: HashMap::new(),
@@ -203,7 +204,7 @@ fn accounts(upstreams: &[Upstream]) -> Vec<String> {
 
 fn checked_ceilings(
     ceilings: Vec<Ceilings>,
-    places: &[Place],
+    places: &[Arc<Place>],
 ) -> Result<Vec<(Ceilings, Vec<Pattern>)>, BuildError> {
     let known =
         |account: &String| places.iter().any(|place| place.account == *account || *place.name == **account);

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use paceline_wire::provider::Provider;
 use rustls::pki_types::ServerName;
 
 use super::mask::Mask;
+use crate::credential::Presented;
 use crate::error::BuildError;
 use crate::net::Origin;
 use crate::upstream::Upstream;
@@ -23,7 +25,7 @@ pub(crate) struct Place {
     pub(crate) defaults: HeaderMap,
     /// Headers that requests carry whatever they have: the upstream's and the credential.
     pub(crate) headers: HeaderMap,
-    pub(crate) mask: Mask,
+    mask: Mask,
     base_url: String,
     authority: HeaderValue,
 }
@@ -57,6 +59,14 @@ impl Place {
     pub(crate) fn path(&self, path: &str) -> Option<Uri> {
         let uri: Uri = self.provider.dialect.url(&self.base_url, path).parse().ok()?;
         Uri::builder().path_and_query(uri.path_and_query()?.clone()).build().ok()
+    }
+
+    /// `text` without fragments of the credential it answers to.
+    pub(crate) fn mask(&self, presented: Option<&Presented>, text: Bytes) -> Bytes {
+        match presented {
+            Some(presented) => Mask::new(Some(&presented.secret)).apply(text),
+            None => self.mask.apply(text),
+        }
     }
 
     /// The `host` header.

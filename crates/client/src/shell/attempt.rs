@@ -17,7 +17,7 @@ use super::clock::wall_clock;
 use super::requests::Loss;
 use super::stream;
 use crate::answer::Opened;
-use crate::directory::{Directory, Place};
+use crate::directory::Place;
 use crate::net::{Answer, ConnectionPool, Fault, Link, Patience, exchange};
 use crate::upstream::Timeouts;
 use crate::work::Work;
@@ -56,8 +56,9 @@ pub(crate) struct WholeAnswer {
 pub(super) struct Attempt {
     pub(super) id: AttemptId,
     pub(super) work: Arc<Work>,
-    pub(super) directory: Arc<Directory>,
-    pub(super) place: usize,
+    pub(super) place: Arc<Place>,
+    /// The model's name there, when it differs.
+    pub(super) send_as: Option<Arc<str>>,
     pub(super) fresh: bool,
     /// The caller wants the answer as it comes.
     pub(super) streaming: bool,
@@ -95,8 +96,8 @@ impl Attempt {
     }
 
     async fn attempt(&self) -> Result<Ended, Fault> {
-        let place = self.place();
-        let request = self.request(place).ok_or(Fault::Unsendable)?;
+        let place = &self.place;
+        let request = self.request().ok_or(Fault::Unsendable)?;
         if let Some(ask) = &self.work.before_send
             && !ask.allows().await
         {
@@ -115,8 +116,9 @@ impl Attempt {
         }
     }
 
-    pub(super) fn place(&self) -> &Place {
-        &self.directory.places[self.place]
+    /// What an answer says, without fragments of the credential.
+    pub(super) fn mask(&self, body: Bytes) -> Bytes {
+        self.place.mask(self.work.presented.as_ref(), body)
     }
 
     pub(super) fn report(&self, report: Report) {
@@ -125,9 +127,9 @@ impl Attempt {
     }
 
     /// The request on the wire, built anew: what the caller passed on, our own headers, the upstream's.
-    fn request(&self, place: &Place) -> Option<Request<Full<Bytes>>> {
-        let way = self.directory.ways_of(self.work.target).iter().find(|way| way.place == self.place)?;
-        let body = match &way.send_as {
+    fn request(&self) -> Option<Request<Full<Bytes>>> {
+        let place = &self.place;
+        let body = match &self.send_as {
             Some(model) if **model != *self.work.model => request::set_model(&self.work.body, model).ok()?,
             _ => self.work.body.clone(),
         };
@@ -141,6 +143,9 @@ impl Attempt {
         }
         for (name, value) in &place.headers {
             headers.insert(name, value.clone());
+        }
+        if let Some(presented) = &self.work.presented {
+            presented.replace_in(headers, place.provider.auth);
         }
         headers.insert(HOST, place.host());
         // What is compressed could not be read in passing.
@@ -157,7 +162,7 @@ impl Attempt {
 
     fn judge(&self, answer: Answer, body: Bytes) -> Ended {
         let Answer { status, headers, body: rest } = answer;
-        let provider = &self.place().provider;
+        let provider = &self.place.provider;
         let reading =
             response::read(provider, self.work.endpoint, status.as_u16(), &headers, &body, wall_clock());
         let report = match reading {
@@ -170,7 +175,7 @@ impl Attempt {
                 Report::Succeeded { usage, answer: Some(WholeAnswer { status, headers, body }) }
             }
             Reading::Failure { failure, message, usage } => {
-                let body = self.place().mask.apply(body);
+                let body = self.mask(body);
                 let loss =
                     Loss { status: Some(status), headers, body, ..Loss::refused(failure, message, usage) };
                 Report::Failed(Box::new(loss))
@@ -185,10 +190,10 @@ impl Attempt {
         let whole = read.is_ok();
         let body = read.unwrap_or_default();
         let Answer { status, headers, body: rest } = answer;
-        let Place { provider, mask, .. } = self.place();
+        let provider = &self.place.provider;
         let failure = class::read(provider, status.as_u16(), &headers, &body, wall_clock());
         let message = response::explain(status.as_u16(), failure.class, &body);
-        let body = mask.apply(body);
+        let body = self.mask(body);
         let loss =
             Loss { limits, status: Some(status), headers, body, ..Loss::refused(failure, message, None) };
         Ended { report: Report::Failed(Box::new(loss)), link: whole.then(|| rest.into_link()) }

@@ -12,10 +12,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::attempt::Attempt;
 use super::clock::Clock;
-use super::registry::Registry;
+use super::registry::{Registry, RouteKey, Tenants};
 use super::requests::{Pending, Running, is_throttled};
 use super::{Command, Message, ReplyTo, Start, Submit, verdict};
-use crate::directory::Place;
 use crate::error::SendError;
 use crate::watch::{ClientEvent, LimiterStanding, Snapshot, UpstreamStanding};
 
@@ -62,6 +61,7 @@ pub(super) struct Driver {
     pub(super) engine: Engine,
     clock: Clock,
     registry: Registry,
+    tenants: Tenants,
     pub(super) requests: HashMap<RequestId, Pending>,
     pub(super) attempts: HashMap<AttemptId, Running>,
     by_request: HashMap<RequestId, AttemptId>,
@@ -77,6 +77,7 @@ impl Driver {
         let learned = std::mem::take(&mut start.learned);
         Self {
             registry: Registry::new(&start.directory, learned, &mut engine),
+            tenants: Tenants::default(),
             engine,
             clock: Clock::start(),
             start,
@@ -141,18 +142,23 @@ impl Driver {
 
     fn submit(&mut self, now: Time, submit: Submit) {
         let Submit { id, work, reply } = submit;
+        let caller = work.presented.as_ref().map(|presented| presented.id);
+        let Ok(held) = caller.map(|caller| self.registry.hold(&mut self.engine, caller)).transpose() else {
+            return reply.refuse(SendError::QueueFull);
+        };
         let directory = self.start.directory.clone();
-        let route = self.registry.route(now, &mut self.engine, &directory, work.target, work.metered_as());
+        let key = RouteKey { target: work.target, model: work.metered_as(), caller };
+        let route = self.registry.route(now, &mut self.engine, &directory, key);
         let submission = Submission {
             request: id,
             route,
             demand: work.demand,
             priority: work.priority,
-            tenant: self.registry.tenant(&work.tenant),
+            tenant: self.tenants.number(&work.tenant),
             not_before: work.not_before.map(|at| self.clock.time(at)),
             deadline: work.deadline.map(|at| self.clock.time(at)),
         };
-        self.requests.insert(id, Pending::new(Arc::new(work), reply));
+        self.requests.insert(id, Pending::new(Arc::new(work), reply, held));
         self.engine.handle_event(now, Event::Submitted(submission));
     }
 
@@ -176,8 +182,9 @@ impl Driver {
         upstream: UpstreamId,
         ordinal: u32,
     ) {
-        let place = self.registry.place(upstream);
-        let (Some(place), Some(pending)) = (place, self.requests.get_mut(&request)) else {
+        let directory = self.start.directory.clone();
+        let (Some(place), Some(pending)) = (self.registry.place(upstream), self.requests.get_mut(&request))
+        else {
             // Nobody waits for it any more; the engine may not have heard of that.
             self.engine.handle_event(now, Event::Canceled { request });
             return;
@@ -185,23 +192,26 @@ impl Driver {
         pending.tell_retry(); // Before the next attempt asks for its leave.
         pending.attempts += 1;
         pending.waited = pending.submitted.elapsed();
-        pending.last_upstream = self.start.directory.places[place].name.clone();
+        let ways = directory.ways_of(pending.work.target);
+        let send_as = ways.iter().find(|way| way.place == place).and_then(|way| way.send_as.clone());
+        let place = directory.places[place].clone();
+        pending.last_place = Some(place.clone());
         let work = Attempt {
             id: attempt,
             work: pending.work.clone(),
-            directory: self.start.directory.clone(),
-            place,
+            place: place.clone(),
+            send_as: send_as.clone(),
             fresh: std::mem::take(&mut pending.fresh),
             streaming: matches!(pending.reply, Some(ReplyTo::Stream(_))),
             timeouts: self.start.timeouts,
             pool: self.start.pool.clone(),
             mailbox: self.start.mailbox.clone(),
         };
-        let (waited, upstream) = (pending.waited, pending.last_upstream.clone());
+        let (waited, upstream) = (pending.waited, place.name.clone());
         let after =
             pending.last.as_ref().map(|loss| loss.failure.class).filter(|class| !is_throttled(*class));
         let task = self.tasks.spawn(work.run());
-        self.attempts.insert(attempt, Running { request, place, sent: Instant::now(), task });
+        self.attempts.insert(attempt, Running { request, place, send_as, sent: Instant::now(), task });
         self.by_request.insert(request, attempt);
         if let Some(after) = after {
             self.publish(|| ClientEvent::Retried { request: request.0, after, attempt: ordinal });
@@ -213,8 +223,8 @@ impl Driver {
         let Some(mut pending) = self.requests.remove(&request) else { return };
         self.publish(|| ClientEvent::Refused { request: request.0, verdict });
         let headers = pending.last.as_ref().map(|loss| loss.headers.clone()).unwrap_or_default();
-        let place = self.start.directory.places.iter().find(|place| place.name == pending.last_upstream);
-        let request_id = place.and_then(|place| response::request_id(&place.provider, &headers));
+        let request_id =
+            pending.last_place.as_ref().and_then(|place| response::request_id(&place.provider, &headers));
         let reply = pending.reply.take();
         let error = verdict::error(verdict, &mut pending, request_id);
         if let Some(reply) = reply {
@@ -234,10 +244,6 @@ impl Driver {
         Some(running)
     }
 
-    pub(super) fn place(&self, running: &Running) -> &Place {
-        &self.start.directory.places[running.place]
-    }
-
     pub(super) fn publish(&self, event: impl FnOnce() -> ClientEvent) {
         if self.start.events.receiver_count() > 0 {
             // The last receiver may have gone just now.
@@ -254,7 +260,8 @@ impl Driver {
         });
         let upstreams = seen.upstreams.into_iter().filter_map(|view| {
             let place = &self.start.directory.places[self.registry.place(view.id)?];
-            Some(UpstreamStanding { name: place.name.clone(), view })
+            let account = self.registry.account(&place.provider.name, view.id).map(str::to_owned);
+            Some(UpstreamStanding { name: place.name.clone(), caller: account, view })
         });
         Snapshot {
             waiting: seen.waiting,

@@ -48,14 +48,14 @@ impl Driver {
         let Some(running) = self.attempts.get(&attempt) else { return };
         self.publish(|| ClientEvent::Head {
             request: running.request.0,
-            upstream: self.place(running).name.clone(),
+            upstream: running.place.name.clone(),
             after: running.sent.elapsed(),
         });
     }
 
     fn opened(&mut self, attempt: AttemptId, opened: Opened) {
         let Some(running) = self.attempts.get(&attempt) else { return };
-        let request_id = response::request_id(&self.place(running).provider, &opened.headers);
+        let request_id = response::request_id(&running.place.provider, &opened.headers);
         let Some(pending) = self.requests.get_mut(&running.request) else { return };
         if let Some(ReplyTo::Stream(reply)) = pending.reply.take() {
             let trip = pending.trip(request_id);
@@ -73,13 +73,9 @@ impl Driver {
     ) {
         let Some(running) = self.remove(attempt) else { return };
         let Some(mut pending) = self.requests.remove(&running.request) else { return };
-        let directory = self.start.directory.clone();
-        let place = &directory.places[running.place];
-        let ways = directory.ways_of(pending.work.target);
-        let sent_as =
-            ways.iter().find(|way| way.place == running.place).and_then(|way| way.send_as.as_deref());
-        let charged =
-            usage.map(|usage| usage.charged(&place.provider, sent_as.unwrap_or(&pending.work.model)));
+        let place = &running.place;
+        let model = running.send_as.as_ref().unwrap_or(&pending.work.model);
+        let charged = usage.map(|usage| usage.charged(&place.provider, model));
         self.engine.handle_event(now, Event::Succeeded { attempt, usage: charged });
         if let Some(usage) = &usage {
             self.start.estimates.learn(&place.provider, &pending.work, usage);
@@ -104,7 +100,7 @@ impl Driver {
         let Some(pending) = self.requests.get_mut(&running.request) else { return };
         let class = loss.failure.class;
         let request = running.request.0;
-        let upstream = self.start.directory.places[running.place].name.clone();
+        let upstream = running.place.name.clone();
         let event = Event::Failed {
             attempt,
             failure: loss.failure.clone(),

@@ -12,7 +12,9 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::ReplyTo;
+use super::registry::Held;
 use crate::answer::Trip;
+use crate::directory::Place;
 use crate::net::Fault;
 use crate::work::Work;
 
@@ -29,13 +31,15 @@ pub(super) struct Pending {
     pub(super) fresh: bool,
     /// The last failure.
     pub(super) last: Option<Loss>,
-    pub(super) last_upstream: Arc<str>,
     /// An attempt broke after it had been sent: nobody knows whether it was billed.
     pub(super) maybe_billed: bool,
+    pub(super) last_place: Option<Arc<Place>>,
+    /// Keeps the caller whose credential it carries from being forgotten.
+    _held: Option<Held>,
 }
 
 impl Pending {
-    pub(super) fn new(work: Arc<Work>, reply: ReplyTo) -> Self {
+    pub(super) fn new(work: Arc<Work>, reply: ReplyTo, held: Option<Held>) -> Self {
         Self {
             work,
             reply: Some(reply),
@@ -45,8 +49,9 @@ impl Pending {
             waited: Duration::ZERO,
             fresh: false,
             last: None,
-            last_upstream: Arc::from(""),
             maybe_billed: false,
+            last_place: None,
+            _held: held,
         }
     }
 
@@ -67,7 +72,7 @@ impl Pending {
 
     pub(super) fn trip(&self, request_id: Option<String>) -> Trip {
         Trip {
-            upstream: self.last_upstream.clone(),
+            upstream: self.last_place.as_ref().map_or_else(|| Arc::from(""), |place| place.name.clone()),
             attempts: self.attempts,
             throttled: self.throttled,
             waited: self.waited,
@@ -79,7 +84,9 @@ impl Pending {
 /// An attempt under way.
 pub(super) struct Running {
     pub(super) request: RequestId,
-    pub(super) place: usize,
+    pub(super) place: Arc<Place>,
+    /// The model's name there, when it differs.
+    pub(super) send_as: Option<Arc<str>>,
     pub(super) sent: Instant,
     pub(super) task: AbortHandle,
 }

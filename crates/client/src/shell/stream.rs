@@ -14,7 +14,6 @@ use tokio::sync::mpsc;
 use super::attempt::{ANSWER_CAP, Attempt, Ended, Report, WholeAnswer};
 use super::requests::Loss;
 use crate::answer::{Item, Opened, StreamError};
-use crate::directory::Place;
 use crate::net::{Answer, Fault};
 
 /// Pieces that may wait for a slow caller before the upstream has to wait, too.
@@ -51,7 +50,7 @@ pub(super) async fn read(attempt: &Attempt, answer: Answer) -> Ended {
         headers,
         sink,
         parser: Parser::new(),
-        observer: Some(Observer::new(attempt.place().provider.dialect, attempt.work.endpoint)),
+        observer: Some(Observer::new(attempt.place.provider.dialect, attempt.work.endpoint)),
         begun: false,
         told: 0,
     };
@@ -191,17 +190,17 @@ impl Reader<'_> {
 
     /// The stream carried an error: what it means is read as that of any other answer.
     async fn fail_with(&mut self, error: Vec<u8>) -> Ended {
-        let Place { provider, mask, .. } = self.attempt.place();
+        let provider = &self.attempt.place.provider;
         let failure = class::from_error_body(provider, self.status.as_u16(), &error);
         let message = response::explain(self.status.as_u16(), failure.class, &error);
-        let body = mask.apply(error.into());
+        let body = self.attempt.mask(error.into());
         self.fail(Loss { body, ..Loss::refused(failure, message, None) }).await
     }
 
     async fn fail(&mut self, loss: Loss) -> Ended {
         let committed = matches!(self.sink, Sink::Open(_));
         if let Sink::Open(items) = &self.sink {
-            let upstream = self.attempt.place().name.clone();
+            let upstream = self.attempt.place.name.clone();
             let error = match loss.fault.clone() {
                 Some(fault) => StreamError::Cut { upstream, fault },
                 None => StreamError::Reported { upstream, class: loss.failure.class },

@@ -5,6 +5,7 @@
 mod accounts;
 mod answers;
 mod asked;
+mod callers;
 mod cancel;
 mod connections;
 mod provider;

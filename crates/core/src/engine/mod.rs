@@ -4,6 +4,7 @@
 //! ([`Engine::poll_action`] until it returns `None`), sleep until [`Engine::poll_timeout`] or the next event.
 
 mod api;
+mod change;
 mod config;
 mod dispatch;
 mod events;
@@ -107,15 +108,8 @@ impl Engine {
     /// # Panics
     ///
     /// When a lane names an upstream or a limiter that was not added.
-    pub fn add_route(&mut self, mut lanes: Vec<Lane>) -> RouteId {
-        for lane in &lanes {
-            assert!(
-                (lane.upstream.0 as usize) < self.upstreams.len(),
-                "a lane's upstream must have been added"
-            );
-            assert!((lane.limiter.0 as usize) < self.limiters.len(), "a lane's limiter must have been added");
-        }
-        lanes.sort_by_key(|lane| lane.tier);
+    pub fn add_route(&mut self, lanes: Vec<Lane>) -> RouteId {
+        let lanes = self.checked(lanes);
         self.routes.push(Route { lanes, queue: Queue::default() });
         RouteId(self.routes.len() as u32 - 1)
     }

@@ -3,6 +3,7 @@
 mod absurd;
 mod cancel;
 mod ceilings;
+mod changing;
 mod deadlines;
 mod gate;
 mod health;

@@ -1,0 +1,49 @@
+//! What may change while the engine runs: lanes, and what upstreams and limiters stand for.
+
+use super::{Engine, Lane, LimiterId, LimiterSpec, RouteId, Upstream, UpstreamId};
+use crate::limiter::Limiter;
+use crate::time::Time;
+
+impl Engine {
+    /// Replaces the lanes of a route. Who waits there goes by the new ones; attempts in flight are not touched.
+    ///
+    /// # Panics
+    ///
+    /// When a lane names an upstream or a limiter that was not added.
+    pub fn set_lanes(&mut self, route: RouteId, lanes: Vec<Lane>) {
+        let lanes = self.checked(lanes);
+        if let Some(route) = self.routes.get_mut(route.0 as usize) {
+            route.lanes = lanes;
+        }
+        self.unblock();
+    }
+
+    pub(super) fn checked(&self, mut lanes: Vec<Lane>) -> Vec<Lane> {
+        for lane in &lanes {
+            assert!(
+                (lane.upstream.0 as usize) < self.upstreams.len(),
+                "a lane's upstream must have been added"
+            );
+            assert!((lane.limiter.0 as usize) < self.limiters.len(), "a lane's limiter must have been added");
+        }
+        lanes.sort_by_key(|lane| lane.tier);
+        lanes
+    }
+
+    /// Lets an upstream that has nothing in flight stand for another place, of which nothing is known yet.
+    pub fn reset_upstream(&mut self, upstream: UpstreamId) {
+        if let Some(upstream) =
+            self.upstreams.get_mut(upstream.0 as usize).filter(|known| known.in_flight == 0)
+        {
+            *upstream = Upstream::default();
+        }
+    }
+
+    /// Lets a limiter that has nothing in flight stand for other quotas.
+    pub fn reset_limiter(&mut self, now: Time, limiter: LimiterId, spec: LimiterSpec) {
+        let free = |known: &&mut Limiter| known.slots.current() == 0;
+        if let Some(limiter) = self.limiters.get_mut(limiter.0 as usize).filter(free) {
+            *limiter = Limiter::new(now, &spec);
+        }
+    }
+}
