@@ -275,6 +275,31 @@ impl Bucket {
         now + Duration::try_from_secs_f64(wait).unwrap_or(self.window).min(self.window)
     }
 
+    /// Takes over what another bucket of the same dimension and window holds; of what both believe, the stricter.
+    pub(crate) fn absorb(&mut self, now: Time, other: Bucket) {
+        let strictly = self.limit(now).min(other.limit(now));
+        self.reported = self.reported.or(other.reported);
+        // One who knows beats one who is finding out; of two who know, the lower.
+        let known = match (self.is_learning(), other.is_learning()) {
+            (true, false) => other.is_limited(),
+            (false, true) => false,
+            _ => strictly < self.limit(now),
+        };
+        if known {
+            self.set_point = other.set_point;
+        }
+        self.ledger.absorb(now, other.ledger);
+        self.largest_accepted = self.largest_accepted.min(other.largest_accepted);
+        self.first_charge = [self.first_charge, other.first_charge].into_iter().flatten().min();
+        self.error_variance = self.error_variance.max(other.error_variance);
+        self.estimated_squares += other.estimated_squares;
+        // What was left before says nothing about what is left to both.
+        self.evidence = None;
+        if let Some(pacer) = &mut self.pacer {
+            pacer.drain();
+        }
+    }
+
     /// Charges a request: the pacer at once, the ledger unless the charge comes as it is produced.
     pub(crate) fn charge(&mut self, now: Time, cost: u64, on_ledger: bool) {
         if let Some(pacer) = &mut self.pacer {
@@ -284,6 +309,11 @@ impl Bucket {
         if on_ledger {
             self.ledger.charge(now, cost);
         }
+    }
+
+    /// Whether this session has learned a limit already.
+    pub(crate) fn knows_better(&self) -> bool {
+        self.reported.is_some() || self.set_point.as_ref().is_some_and(|point| !point.is_rising())
     }
 
     /// A limit that was told to an earlier session.

@@ -48,6 +48,12 @@ impl InFlight {
         self.current = self.current.saturating_sub(1);
     }
 
+    /// Takes over another's attempts in flight; of what both learned, the stricter.
+    pub(crate) fn absorb(&mut self, other: &InFlight) {
+        self.current += other.current;
+        self.learned = [self.learned, other.learned].into_iter().flatten().reduce(f64::min);
+    }
+
     /// An answer came while `current` were in flight: at the limit, there may be room for more.
     pub(crate) fn handle_success(&mut self) {
         if let Some(learned) = &mut self.learned

@@ -101,6 +101,21 @@ impl Ledger {
         self.total = self.total.saturating_add(amount);
     }
 
+    /// Takes over what another ledger of the same window holds.
+    pub(crate) fn absorb(&mut self, now: Time, mut other: Ledger) {
+        if (self.bin_nanos, self.bins.len()) != (other.bin_nanos, other.bins.len()) {
+            return;
+        }
+        self.advance(now);
+        other.advance(now);
+        for (bin, more) in self.bins.iter_mut().zip(&other.bins) {
+            bin.amount += more.amount;
+            bin.total_before = bin.total_before.saturating_add(more.total_before);
+        }
+        self.sum += other.sum;
+        self.total = self.total.saturating_add(other.total);
+    }
+
     /// Everything ever charged.
     pub(crate) fn total(&self) -> u64 {
         self.total
@@ -284,6 +299,19 @@ mod tests {
         assert_eq!(ledger.sum(at(30_000)), 1_000);
         let half = ledger.sum(at(75_100));
         assert!((450..=550).contains(&half), "{half}");
+    }
+
+    #[test]
+    fn two_that_become_one_count_everything_once() {
+        let (mut one, mut other) = (Ledger::new(MINUTE), Ledger::new(MINUTE));
+        one.charge(at(1_000), 7);
+        other.charge(at(500), 2);
+        other.charge(at(30_000), 5);
+        one.absorb(at(30_010), other);
+        assert_eq!((one.total(), one.total_at(at(20_000)), one.total_after(at(1_000))), (14, 9, 9));
+        for (now, sum) in [(30_010, 14), (60_900, 12), (62_000, 5), (91_000, 0)] {
+            assert_eq!(one.sum(at(now)), sum, "{now}");
+        }
     }
 
     proptest! {

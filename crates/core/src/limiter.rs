@@ -3,6 +3,7 @@
 //! One limiter stands for the quotas of one account and one set of models, whichever key or upstream is used.
 
 mod answer;
+mod merge;
 
 use std::time::Duration;
 
@@ -93,18 +94,27 @@ impl Limiter {
             told: spec.self_hosted || !spec.ceilings.is_empty(),
         };
         limiter.set_ceilings(&spec.ceilings);
-        for learned in &spec.learned {
-            let bucket = limiter.bucket(learned.quota.dimension, learned.quota.window);
+        limiter.recall(now, &spec.learned);
+        if !limiter.told && spec.learned.is_empty() {
+            limiter.bucket(Dimension::Requests, MINUTE).rise(now);
+        }
+        limiter
+    }
+
+    /// Starts from what an earlier session learned, where nothing better is known.
+    pub(crate) fn recall(&mut self, now: Time, learned: &[Learned]) {
+        for learned in learned {
+            let bucket = self.bucket(learned.quota.dimension, learned.quota.window);
             match learned.source {
+                _ if bucket.knows_better() => {}
                 LimitSource::Typed => {} // Typed again, or no longer wanted.
                 LimitSource::Reported => bucket.recall(learned.quota.limit),
                 LimitSource::Learned => bucket.remember(now, learned.quota.limit),
             }
         }
-        if !limiter.told && spec.learned.is_empty() {
-            limiter.bucket(Dimension::Requests, MINUTE).rise(now);
+        if !learned.is_empty() {
+            self.buckets.iter_mut().for_each(Bucket::stop_rising);
         }
-        limiter
     }
 
     pub(crate) fn set_ceilings(&mut self, ceilings: &[Quota]) {

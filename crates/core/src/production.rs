@@ -46,6 +46,12 @@ impl Production {
         self.answers = self.answers * keep + 1.0;
     }
 
+    /// Takes over another's answers in flight.
+    pub(crate) fn absorb(&mut self, other: &Production) {
+        self.in_flight += other.in_flight;
+        self.started_secs += other.started_secs;
+    }
+
     /// Tokens an answer makes per second of its flight, on average.
     pub(crate) fn speed(&self) -> f64 {
         (self.tokens / self.seconds.max(1e-3)).max(1.0)

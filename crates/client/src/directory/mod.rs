@@ -59,6 +59,9 @@ impl Directory {
         let accounts = accounts(&upstreams);
         let mut places = upstreams.into_iter().map(Place::new).collect::<Result<Vec<_>, _>>()?;
         for (place, account) in places.iter_mut().zip(accounts) {
+            let typed =
+                |of: &Ceilings| of.account.as_deref().is_some_and(|of| of == account || of == &*place.name);
+            place.settled |= ceilings.iter().any(typed);
             place.account = account;
         }
         let places: Vec<Arc<Place>> = places.into_iter().map(Arc::new).collect();

@@ -19,6 +19,8 @@ pub(crate) struct Place {
     pub(crate) name: Arc<str>,
     pub(crate) provider: Provider,
     pub(crate) account: String,
+    /// The user has named the account: what answers say of organisations changes nothing.
+    pub(crate) settled: bool,
     pub(crate) in_flight: Option<u32>,
     pub(crate) origin: Origin,
     /// Headers that requests carry unless they have their own.
@@ -45,6 +47,7 @@ impl Place {
             defaults: defaults(&upstream.provider),
             headers: headers(&upstream)?,
             mask: Mask::new(upstream.api_key.as_ref()),
+            settled: upstream.account.is_some(),
             account: upstream.account.unwrap_or_else(|| upstream.name.clone()),
             name: upstream.name.into(),
             provider: upstream.provider,

@@ -30,7 +30,7 @@ const REFUSAL_CAP: usize = 1 << 20;
 /// What an attempt tells the loop.
 pub(crate) enum Report {
     /// The head says success so far.
-    Head { limits: Vec<LimitSeen> },
+    Head { limits: Vec<LimitSeen>, organisation: Option<String> },
     /// So many tokens came in all.
     Produced(u64),
     /// The stream begins well: hand it over.
@@ -60,6 +60,8 @@ pub(super) struct Attempt {
     /// The model's name there, when it differs.
     pub(super) send_as: Option<Arc<str>>,
     pub(super) fresh: bool,
+    /// It is open which organisation the credential belongs to.
+    pub(super) asks_whose: bool,
     /// The caller wants the answer as it comes.
     pub(super) streaming: bool,
     pub(super) timeouts: Timeouts,
@@ -109,11 +111,17 @@ impl Attempt {
         if !answer.status.is_success() {
             return Ok(self.refusal(answer, limits).await);
         }
-        self.report(Report::Head { limits });
+        self.report(Report::Head { limits, organisation: self.organisation(&answer.headers) });
         match stream::is_stream(&answer.headers) {
             true => Ok(stream::read(self, answer).await),
             false => Ok(self.whole(answer).await),
         }
+    }
+
+    /// The organisation that the credential belongs to, when that is news.
+    fn organisation(&self, headers: &HeaderMap) -> Option<String> {
+        let named = self.asks_whose.then(|| response::organisation(&self.place.provider, headers));
+        named.flatten().map(str::to_owned)
     }
 
     /// What an answer says, without fragments of the credential.
@@ -194,8 +202,10 @@ impl Attempt {
         let failure = class::read(provider, status.as_u16(), &headers, &body, wall_clock());
         let message = response::explain(status.as_u16(), failure.class, &body);
         let body = self.mask(body);
+        let organisation = self.organisation(&headers);
+        let status = Some(status);
         let loss =
-            Loss { limits, status: Some(status), headers, body, ..Loss::refused(failure, message, None) };
+            Loss { limits, organisation, status, headers, body, ..Loss::refused(failure, message, None) };
         Ended { report: Report::Failed(Box::new(loss)), link: whole.then(|| rest.into_link()) }
     }
 }

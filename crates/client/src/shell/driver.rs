@@ -60,7 +60,7 @@ pub(super) struct Driver {
     pub(super) start: Start,
     pub(super) engine: Engine,
     clock: Clock,
-    registry: Registry,
+    pub(super) registry: Registry,
     tenants: Tenants,
     pub(super) requests: HashMap<RequestId, Pending>,
     pub(super) attempts: HashMap<AttemptId, Running>,
@@ -174,17 +174,9 @@ impl Driver {
         self.publish(|| ClientEvent::Canceled { request: request.0 });
     }
 
-    fn send(
-        &mut self,
-        now: Time,
-        request: RequestId,
-        attempt: AttemptId,
-        upstream: UpstreamId,
-        ordinal: u32,
-    ) {
+    fn send(&mut self, now: Time, request: RequestId, attempt: AttemptId, id: UpstreamId, ordinal: u32) {
         let directory = self.start.directory.clone();
-        let (Some(place), Some(pending)) = (self.registry.place(upstream), self.requests.get_mut(&request))
-        else {
+        let (Some(place), Some(pending)) = (self.registry.place(id), self.requests.get_mut(&request)) else {
             // Nobody waits for it any more; the engine may not have heard of that.
             self.engine.handle_event(now, Event::Canceled { request });
             return;
@@ -202,6 +194,7 @@ impl Driver {
             place: place.clone(),
             send_as: send_as.clone(),
             fresh: std::mem::take(&mut pending.fresh),
+            asks_whose: self.registry.asks_whose(&place, id),
             streaming: matches!(pending.reply, Some(ReplyTo::Stream(_))),
             timeouts: self.start.timeouts,
             pool: self.start.pool.clone(),
@@ -211,7 +204,8 @@ impl Driver {
         let after =
             pending.last.as_ref().map(|loss| loss.failure.class).filter(|class| !is_throttled(*class));
         let task = self.tasks.spawn(work.run());
-        self.attempts.insert(attempt, Running { request, place, send_as, sent: Instant::now(), task });
+        self.attempts
+            .insert(attempt, Running { request, upstream: id, place, send_as, sent: Instant::now(), task });
         self.by_request.insert(request, attempt);
         if let Some(after) = after {
             self.publish(|| ClientEvent::Retried { request: request.0, after, attempt: ordinal });

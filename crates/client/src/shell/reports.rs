@@ -17,8 +17,9 @@ impl Driver {
         // Reports of attempts that were aborted meanwhile are of no interest.
         match report {
             _ if !self.attempts.contains_key(&attempt) => {}
-            Report::Head { limits } => {
+            Report::Head { limits, organisation } => {
                 self.publish_head(attempt);
+                self.belongs(now, attempt, organisation);
                 self.engine.handle_event(now, Event::Head { attempt, limits });
             }
             Report::Produced(output_tokens) => {
@@ -42,6 +43,13 @@ impl Driver {
             reply.refuse(SendError::Vetoed);
         }
         self.cancel(now, request);
+    }
+
+    /// An answer named the organisation that the attempt's credential belongs to.
+    fn belongs(&mut self, now: Time, attempt: AttemptId, organisation: Option<String>) {
+        if let (Some(organisation), Some(running)) = (organisation, self.attempts.get(&attempt)) {
+            self.registry.belongs(now, &mut self.engine, &running.place, running.upstream, &organisation);
+        }
     }
 
     fn publish_head(&self, attempt: AttemptId) {
@@ -96,6 +104,7 @@ impl Driver {
     }
 
     fn failed(&mut self, now: Time, attempt: AttemptId, mut loss: Loss) {
+        self.belongs(now, attempt, loss.organisation.take());
         let Some(running) = self.remove(attempt) else { return };
         let Some(pending) = self.requests.get_mut(&running.request) else { return };
         let class = loss.failure.class;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use paceline_core::engine::RequestId;
+use paceline_core::engine::{RequestId, UpstreamId};
 use paceline_core::feedback::{Class, Failure, LimitSeen};
 use paceline_wire::FullUsage;
 use tokio::task::AbortHandle;
@@ -84,6 +84,7 @@ impl Pending {
 /// An attempt under way.
 pub(super) struct Running {
     pub(super) request: RequestId,
+    pub(super) upstream: UpstreamId,
     pub(super) place: Arc<Place>,
     /// The model's name there, when it differs.
     pub(super) send_as: Option<Arc<str>>,
@@ -96,6 +97,8 @@ pub(crate) struct Loss {
     pub(crate) failure: Failure,
     /// Limits that no earlier report told.
     pub(crate) limits: Vec<LimitSeen>,
+    /// Whose the credential is, when that is news.
+    pub(crate) organisation: Option<String>,
     /// Part of a stream has gone to the caller.
     pub(crate) committed: bool,
     pub(crate) status: Option<StatusCode>,
@@ -123,6 +126,7 @@ impl Loss {
         Self {
             failure,
             limits: Vec::new(),
+            organisation: None,
             committed: false,
             status: None,
             headers: HeaderMap::new(),

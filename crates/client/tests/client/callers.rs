@@ -167,3 +167,93 @@ async fn more_credentials_in_use_than_can_be_told_apart_are_refused() {
     let known = tokio::time::timeout(Duration::from_secs(1), client.send(known));
     assert!(!matches!(known.await, Ok(Err(SendError::QueueFull))), "who is known is served");
 }
+
+/// An answer from an organisation with a limit of fifty a minute.
+fn answer_of(organisation: &str) -> Vec<Step> {
+    let headers = [
+        ("content-type", "application/json"),
+        ("anthropic-organization-id", organisation),
+        ("anthropic-ratelimit-requests-limit", "50"),
+        ("anthropic-ratelimit-requests-remaining", "40"),
+    ];
+    answer(200, &headers, ANSWER)
+}
+
+fn accounts(snapshot: &paceline::Snapshot) -> Vec<&str> {
+    let mut accounts: Vec<_> = snapshot.limiters.iter().map(|of| of.account.as_str()).collect();
+    accounts.sort_unstable();
+    accounts
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_of_one_organisation_share_its_meters_once_answers_tell() {
+    let named = ["org-1", "org-1", "org-2", "org-1"];
+    let server = Server::start(named.into_iter().map(answer_of).collect()).await;
+    let client = client(&server);
+    for caller in 0..3 {
+        client.send(as_caller(caller)).await.unwrap();
+    }
+    let snapshot = client.snapshot().await;
+    assert_eq!(accounts(&snapshot), ["org-1", "org-2"]);
+    let used = |snapshot: &paceline::Snapshot, account: &str| {
+        let of = snapshot.limiters.iter().find(|of| of.account == account).unwrap();
+        of.view.buckets.iter().find(|b| b.quota.dimension == Dimension::Requests).unwrap().used
+    };
+    assert_eq!((used(&snapshot, "org-1"), used(&snapshot, "org-2")), (2, 1), "nothing charged is forgotten");
+    // Another model of theirs is theirs, too.
+    let body = ASK.replace("test-1", "test-2");
+    client.send(Request::new("/v1/messages", body).credential(Credential::api_key("1"))).await.unwrap();
+    assert_eq!(accounts(&client.snapshot().await), ["org-1", "org-1", "org-2"]);
+    let callers: Vec<_> = client.snapshot().await.upstreams.into_iter().filter_map(|of| of.caller).collect();
+    assert_eq!(callers, ["org-1", "org-1", "org-2"]);
+    let learned = client.learned().await;
+    assert_eq!(learned.len(), 3, "who can be known again is kept: {learned:?}");
+    // The next client knows the organisation's limit from its first answer on.
+    let plain = [("content-type", "application/json"), ("anthropic-organization-id", "org-2")];
+    let server = Server::start(vec![answer(200, &plain, ANSWER)]).await;
+    let next = Client::builder().upstream(passing(&server)).learned(learned).build().unwrap();
+    next.send(as_caller("2")).await.unwrap();
+    let limiters = next.snapshot().await.limiters;
+    assert_eq!(limiters[0].account, "org-2");
+    assert!(limiters[0].view.buckets.iter().any(|bucket| bucket.quota.limit == 50), "{limiters:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn upstreams_whose_keys_belong_to_one_organisation_share_it_unless_told_otherwise() {
+    let cases = [
+        ([None, None], None, vec!["a"]),
+        ([Some("x"), Some("y")], None, vec!["x", "y"]),
+        ([None, None], Some("b"), vec!["a", "b"]),
+    ];
+    for (named, typed, want) in cases {
+        let server = Server::start(vec![answer_of("org-1"); 2]).await;
+        let upstream = |name: &str, account: Option<&str>| {
+            let upstream = server.upstream(name).api_key(format!("key of {name}"));
+            account.map_or(upstream.clone(), |account| upstream.account(account))
+        };
+        let builder = Client::builder().upstream(upstream("a", named[0])).upstream(upstream("b", named[1]));
+        let quota = Quota { dimension: Dimension::Requests, window: Duration::from_secs(60), limit: 30 };
+        let builder = match typed {
+            Some(account) => builder.ceilings(Ceilings::new().account(account).quota(quota)),
+            None => builder,
+        };
+        let client = builder.seed(1).build().unwrap();
+        for name in ["a", "b"] {
+            client.send(ask().to(name)).await.unwrap();
+        }
+        assert_eq!(accounts(&client.snapshot().await), want, "{named:?} {typed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_organisation_is_forgotten_with_the_last_who_belonged_to_it() {
+    let server = Server::start(vec![answer_of("org-1"); 300]).await;
+    let client = client(&server);
+    for caller in 0..300 {
+        client.send(as_caller(caller)).await.unwrap();
+    }
+    let snapshot = client.snapshot().await;
+    assert_eq!((accounts(&snapshot), snapshot.upstreams.len()), (vec!["org-1"], 1 + 256));
+    let used = snapshot.limiters[0].view.buckets.iter().map(|bucket| bucket.used).max().unwrap();
+    assert_eq!(used, 300, "what its members used is not forgotten with them");
+}

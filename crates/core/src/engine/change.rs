@@ -1,6 +1,6 @@
 //! What may change while the engine runs: lanes, and what upstreams and limiters stand for.
 
-use super::{Engine, Lane, LimiterId, LimiterSpec, RouteId, Upstream, UpstreamId};
+use super::{Engine, Lane, Learned, LimiterId, LimiterSpec, RouteId, Upstream, UpstreamId};
 use crate::limiter::Limiter;
 use crate::time::Time;
 
@@ -36,6 +36,30 @@ impl Engine {
             self.upstreams.get_mut(upstream.0 as usize).filter(|known| known.in_flight == 0)
         {
             *upstream = Upstream::default();
+        }
+    }
+
+    /// Makes one limiter of two that turned out to stand for the same quotas: `from` is spare afterwards, and whatever
+    /// was charged there counts at `into`. Lanes and attempts in flight go along.
+    pub fn merge_limiters(&mut self, now: Time, from: LimiterId, into: LimiterId) {
+        let (source, target) = (from.0 as usize, into.0 as usize);
+        if source == target || self.limiters.len() <= source.max(target) {
+            return;
+        }
+        let other = std::mem::replace(&mut self.limiters[source], Limiter::new(now, &LimiterSpec::default()));
+        self.limiters[target].absorb(now, other);
+        let lanes = self.routes.iter_mut().flat_map(|route| &mut route.lanes);
+        let flying = self.attempts.iter_mut().map(|(_, attempt)| &mut attempt.lane);
+        for lane in lanes.chain(flying).filter(|lane| lane.limiter == from) {
+            lane.limiter = into;
+        }
+        self.unblock();
+    }
+
+    /// Lets a limiter know what an earlier session learned, where it knows nothing better yet.
+    pub fn recall(&mut self, now: Time, limiter: LimiterId, learned: &[Learned]) {
+        if let Some(limiter) = self.limiters.get_mut(limiter.0 as usize) {
+            limiter.recall(now, learned);
         }
     }
 

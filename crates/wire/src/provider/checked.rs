@@ -17,6 +17,8 @@ pub(super) fn checked(name: &str, file: ProviderFile) -> Result<Provider, Catalo
         env: file.env,
         headers: file.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
         request_id: file.request_id.map(|name| name.to_ascii_lowercase()),
+        organisation: lower_case(file.organisation),
+        organisation_unless: lower_case(file.organisation_unless),
         limit_headers: file.limit_headers.ok_or_else(|| missing("limit_headers"))?,
         metering: file.metering.into(),
         input_estimate: file.input_estimate,
@@ -35,6 +37,10 @@ pub(super) fn checked(name: &str, file: ProviderFile) -> Result<Provider, Catalo
         tiers: file.tiers.into_iter().map(tier).collect(),
         prices: file.prices.into_iter().map(price).collect(),
     })
+}
+
+fn lower_case(names: Vec<String>) -> Vec<String> {
+    names.into_iter().map(|name| name.to_ascii_lowercase()).collect()
 }
 
 fn patterns(texts: Vec<String>) -> Vec<Pattern> {

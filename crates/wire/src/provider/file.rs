@@ -23,6 +23,8 @@ pub(super) struct ProviderFile {
     pub(super) env: Vec<String>,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) request_id: Option<String>,
+    pub(super) organisation: Vec<String>,
+    pub(super) organisation_unless: Vec<String>,
     pub(super) limit_headers: Option<LimitHeaders>,
     pub(super) metering: MeteringFile,
     pub(super) input_estimate: Option<InputEstimate>,

@@ -33,6 +33,10 @@ pub struct Provider {
     pub headers: Vec<(String, String)>,
     /// The response header that names a request.
     pub request_id: Option<String>,
+    /// Response headers that name the organisation whose limits the credential draws on; the first that is there counts.
+    pub organisation: Vec<String>,
+    /// Response headers that say that the credential has limits of its own all the same.
+    pub organisation_unless: Vec<String>,
     /// How its limit headers read.
     pub limit_headers: LimitHeaders,
     /// How it counts.

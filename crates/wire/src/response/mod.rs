@@ -20,8 +20,8 @@ use crate::usage::FullUsage;
 use envelope::Envelope;
 pub use message::{explain, sanitize};
 
-/// No request id is longer.
-const LONGEST_REQUEST_ID: usize = 128;
+/// No name that a provider gives is longer.
+const LONGEST_NAME: usize = 128;
 
 /// What a whole answer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,9 +89,18 @@ pub fn request_id(provider: &Provider, headers: &HeaderMap) -> Option<String> {
         .into_iter()
         .chain(usual)
         .find_map(|name| limits::text(headers, name))?;
-    let plain =
-        !id.is_empty() && id.len() <= LONGEST_REQUEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
-    plain.then(|| id.to_owned())
+    is_name(id).then(|| id.to_owned())
+}
+
+/// The organisation whose limits the request's credential draws on, when the answer tells.
+pub fn organisation<'a>(provider: &Provider, headers: &'a HeaderMap) -> Option<&'a str> {
+    let own_limits = provider.organisation_unless.iter().any(|name| headers.contains_key(name.as_str()));
+    let mut names = provider.organisation.iter().filter_map(|name| limits::text(headers, name));
+    names.next().filter(|name| is_name(name) && !own_limits)
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= LONGEST_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 enum Verdict {

@@ -269,3 +269,29 @@ proptest! {
         let _ = reading("openrouter", Endpoint::ChatCompletions, 200, &body);
     }
 }
+
+#[test]
+fn an_organisation_is_named_by_the_providers_own_header() {
+    let cases = [
+        ("anthropic", vec![("anthropic-organization-id", "617d109c-a187")], Some("617d109c-a187")),
+        ("openai", vec![("openai-organization", "org-a")], Some("org-a")),
+        ("openai", vec![("anthropic-organization-id", "617d109c-a187")], None),
+        ("groq", vec![("openai-organization", "org-a")], None),
+        ("openai", vec![("openai-organization", "")], None),
+        ("openai", vec![("openai-organization", "org a\tb")], None),
+        // A subscription's limits are those of its seat.
+        (
+            "anthropic",
+            vec![("anthropic-organization-id", "617d"), ("anthropic-ratelimit-unified-status", "allowed")],
+            None,
+        ),
+    ];
+    for (name, pairs, want) in cases {
+        let provider = Catalog::embedded().provider(name).expect("known");
+        let headers: HeaderMap = pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)))
+            .collect();
+        assert_eq!(organisation(provider, &headers), want, "{name} {pairs:?}");
+    }
+}

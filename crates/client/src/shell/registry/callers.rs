@@ -25,9 +25,8 @@ pub(super) struct Callers {
 
 struct Caller {
     held: Held,
-    used: u64,                         // The running number of its last use.
-    name: String,                      // Its account, until something better is known.
-    accounts: HashMap<String, String>, // By provider, where something better is known.
+    used: u64, // The running number of its last use.
+    name: String,
 }
 
 impl Callers {
@@ -42,7 +41,7 @@ impl Callers {
         let forgotten = if self.known.len() < MOST_CALLERS { None } else { Some(self.forget_one()?) };
         self.numbers += 1;
         let name = format!("caller #{}", self.numbers);
-        let caller = Caller { held: Held::default(), used: uses, name, accounts: HashMap::new() };
+        let caller = Caller { held: Held::default(), used: uses, name };
         let held = caller.held.clone();
         self.known.insert(id, caller);
         Ok((held, forgotten))
@@ -51,37 +50,23 @@ impl Callers {
     fn forget_one(&mut self) -> Result<Forgotten, AllBusy> {
         let idle = self.known.iter().filter(|(_, caller)| Arc::strong_count(&caller.held) == 1);
         let id = *idle.min_by_key(|(_, caller)| caller.used).ok_or(AllBusy)?.0;
-        let Caller { name, accounts, .. } = self.known.remove(&id).ok_or(AllBusy)?;
-        Ok(Forgotten { id, name, accounts })
+        let Caller { name, .. } = self.known.remove(&id).ok_or(AllBusy)?;
+        Ok(Forgotten { id, name })
     }
 
-    /// The account of `id` at a provider.
-    pub(super) fn account(&self, id: CallerId, provider: &str) -> Option<&str> {
-        let caller = self.known.get(&id)?;
-        Some(caller.accounts.get(provider).unwrap_or(&caller.name))
+    /// The name that a caller has here. It has no meaning to others.
+    pub(super) fn name(&self, id: CallerId) -> Option<&str> {
+        Some(&self.known.get(&id)?.name)
     }
 
-    /// Whether this is the account of a caller of whom nothing better is known: a name of no meaning to others.
-    pub(super) fn is_passing(&self, account: &str) -> bool {
-        self.known.values().any(|caller| caller.name == account)
-    }
-
-    /// Whether anybody's account at the provider is this one.
-    pub(super) fn have_account(&self, provider: &str, account: &str) -> bool {
-        self.known.keys().any(|id| self.account(*id, provider) == Some(account))
+    /// Whether a caller is called so.
+    pub(super) fn are_called(&self, name: &str) -> bool {
+        self.known.values().any(|caller| caller.name == name)
     }
 }
 
 /// A caller that was forgotten.
 pub(super) struct Forgotten {
     pub(super) id: CallerId,
-    name: String,
-    accounts: HashMap<String, String>,
-}
-
-impl Forgotten {
-    /// Whether its account at the provider was this one.
-    pub(super) fn had_account(&self, provider: &str, account: &str) -> bool {
-        self.accounts.get(provider).unwrap_or(&self.name) == account
-    }
+    pub(super) name: String,
 }

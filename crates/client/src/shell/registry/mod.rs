@@ -1,6 +1,7 @@
 //! Names to the engine's numbers: limiters, upstreams and routes are made when they are first needed, and made anew from
 //! those of callers that were forgotten.
 
+mod accounts;
 mod callers;
 mod learned;
 mod tenants;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use paceline_core::engine::{Engine, Lane, LimiterId, LimiterSpec, RouteId, UpstreamId};
 use paceline_core::time::Time;
 
+use self::accounts::Accounts;
 pub(super) use self::callers::{AllBusy, Held};
 use self::callers::{Callers, Forgotten};
 use self::learned::Earlier;
@@ -56,6 +58,7 @@ pub(super) struct Registry {
     meters: HashMap<Meter, LimiterId>,
     routes: HashMap<RouteKey, RouteId>,
     callers: Callers,
+    accounts: Accounts,
     earlier: Earlier,
     spare: Spare,
 }
@@ -76,6 +79,7 @@ impl Registry {
             meters: HashMap::new(),
             routes: HashMap::new(),
             callers: Callers::default(),
+            accounts: Accounts::default(),
             earlier: Earlier::new(learned),
             spare: Spare::default(),
         };
@@ -92,7 +96,8 @@ impl Registry {
 
     /// The account of the caller whose credential an upstream goes with.
     pub(super) fn account(&self, provider: &str, id: UpstreamId) -> Option<&str> {
-        self.callers.account(self.outlet(id)?.caller?, provider)
+        let name = self.callers.name(self.outlet(id)?.caller?)?;
+        Some(self.accounts.of(provider, name))
     }
 
     fn outlet(&self, id: UpstreamId) -> Option<Outlet> {
@@ -110,7 +115,7 @@ impl Registry {
 
     /// Frees what stood for a caller that has no requests.
     fn forget(&mut self, engine: &mut Engine, forgotten: &Forgotten) {
-        let Self { upstreams, outlets, meters, routes, callers, spare, .. } = self;
+        let Self { upstreams, outlets, meters, routes, accounts, spare, .. } = self;
         let caller = Some(forgotten.id);
         for (_, route) in routes.extract_if(|key, _| key.caller == caller) {
             engine.set_lanes(route, Vec::new());
@@ -120,9 +125,10 @@ impl Registry {
             outlets[upstream.0 as usize] = None;
             spare.upstreams.push(upstream);
         }
+        let theirs = accounts.forget(&forgotten.name);
         let unused = |meter: &Meter, _: &mut LimiterId| {
-            forgotten.had_account(&meter.provider, &meter.account)
-                && !callers.have_account(&meter.provider, &meter.account)
+            meter.account == forgotten.name
+                || theirs.iter().any(|of| (&of.0, &of.1) == (&meter.provider, &meter.account))
         };
         for (_, limiter) in meters.extract_if(unused) {
             engine.reset_limiter(Time::ZERO, limiter, LimiterSpec::default());
@@ -213,8 +219,7 @@ impl Registry {
     ) -> LimiterId {
         let place: &Place = &directory.places[outlet.place];
         let provider = place.provider.name.clone();
-        let callers = outlet.caller.and_then(|caller| self.callers.account(caller, &provider));
-        let account = callers.unwrap_or(&place.account).to_owned();
+        let account = self.accounts.of(&provider, self.name(place, outlet)).to_owned();
         let (models, mut spec) = directory.limits(place, model);
         let meter = Meter { provider, account, models };
         if let Some(id) = self.meters.get(&meter) {
@@ -232,6 +237,56 @@ impl Registry {
         id
     }
 
+    /// The name of the account that a credential is taken for at first.
+    fn name<'a>(&'a self, place: &'a Place, outlet: Outlet) -> &'a str {
+        outlet.caller.and_then(|caller| self.callers.name(caller)).unwrap_or(&place.account)
+    }
+
+    /// Whether it is open which organisation the credential of an upstream belongs to.
+    pub(super) fn asks_whose(&self, place: &Place, upstream: UpstreamId) -> bool {
+        let Some(outlet) = self.outlet(upstream) else { return false };
+        let own = outlet.caller.is_some() || !place.settled;
+        own && !self.accounts.is_told(&place.provider.name, self.name(place, outlet))
+    }
+
+    /// An answer named the organisation of an upstream's credential: all its credentials share its meters.
+    pub(super) fn belongs(
+        &mut self,
+        now: Time,
+        engine: &mut Engine,
+        place: &Place,
+        upstream: UpstreamId,
+        organisation: &str,
+    ) {
+        let Some(outlet) = self.outlet(upstream).filter(|_| self.asks_whose(place, upstream)) else { return };
+        let name = self.name(place, outlet).to_owned();
+        let provider = &place.provider.name;
+        let account =
+            self.accounts.belongs(provider, &name, organisation, outlet.caller.is_some()).to_owned();
+        if account == name {
+            return;
+        }
+        let own = |meter: &Meter, _: &mut LimiterId| meter.provider == *provider && meter.account == name;
+        let moved: Vec<(Meter, LimiterId)> = self.meters.extract_if(own).collect();
+        for (meter, limiter) in moved {
+            self.move_meter(now, engine, Meter { account: account.clone(), ..meter }, limiter);
+        }
+    }
+
+    /// What a limiter metered is metered under another name from now on, together with what is metered there already.
+    fn move_meter(&mut self, now: Time, engine: &mut Engine, meter: Meter, limiter: LimiterId) {
+        match self.meters.get(&meter) {
+            Some(known) => {
+                engine.merge_limiters(now, limiter, *known);
+                self.spare.limiters.push(limiter);
+            }
+            None => {
+                engine.recall(now, limiter, &self.earlier.take(&meter, now));
+                self.meters.insert(meter, limiter);
+            }
+        }
+    }
+
     /// The meters behind all limiters.
     pub(super) fn meters(&self) -> HashMap<LimiterId, &Meter> {
         self.meters.iter().map(|(meter, id)| (*id, meter)).collect()
@@ -239,7 +294,7 @@ impl Registry {
 
     /// What was learned, by limiters and by earlier clients alike.
     pub(super) fn learned(&self, now: Time, engine: &Engine) -> Vec<LearnedLimits> {
-        let lasting = self.meters.iter().filter(|(meter, _)| !self.callers.is_passing(&meter.account));
+        let lasting = self.meters.iter().filter(|(meter, _)| !self.callers.are_called(&meter.account));
         let own = lasting.map(|(meter, id)| (meter, engine.learned(now, *id)));
         self.earlier.with(now, own)
     }
