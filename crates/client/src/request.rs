@@ -40,6 +40,7 @@ pub struct Request {
     pub(crate) priority: Priority,
     pub(crate) tenant: String,
     pub(crate) credential: Option<Credential>,
+    pub(crate) affinity: Option<u64>,
     pub(crate) not_before: Option<Instant>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) before_send: Option<BeforeSend>,
@@ -110,6 +111,7 @@ impl Request {
             priority: Priority::Normal,
             tenant: String::new(),
             credential: None,
+            affinity: None,
             not_before: None,
             deadline: None,
             before_send: None,
@@ -155,6 +157,13 @@ impl Request {
     /// service. It is one provider's: of the upstreams that could serve, only those of the first one's provider do.
     pub fn credential(mut self, credential: Credential) -> Self {
         self.credential = Some(credential);
+        self
+    }
+
+    /// Requests of the same value go to the upstream that served it last, while that has room at once: providers cache how
+    /// prompts begin, so a hash of that beginning makes a good value.
+    pub fn affinity(mut self, value: u64) -> Self {
+        self.affinity = Some(value);
         self
     }
 

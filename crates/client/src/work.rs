@@ -55,6 +55,7 @@ pub(crate) struct Work {
     pub(crate) demand: Demand,
     pub(crate) priority: Priority,
     pub(crate) tenant: String,
+    pub(crate) affinity: Option<u64>,
     /// The caller's own credential.
     pub(crate) presented: Option<Presented>,
     pub(crate) not_before: Option<Instant>,
@@ -107,6 +108,7 @@ impl Work {
             headers: request.headers,
             priority: request.priority,
             tenant: request.tenant,
+            affinity: request.affinity,
             presented,
             not_before: request.not_before,
             deadline: request.deadline,

@@ -87,6 +87,7 @@ fn submit(engine: &mut Engine, now: Time, route: RouteId, next: &mut u64) {
         demand: Demand { input_tokens: 500, max_output_tokens: Some(1_024) },
         priority: Priority::Batch,
         tenant,
+        prefer: None,
         not_before: None,
         deadline: None,
     };

@@ -205,6 +205,7 @@ impl<'a> World<'a> {
             demand: job.demand,
             priority: job.priority,
             tenant: TenantId(u32::from(job.priority != Priority::Interactive)),
+            prefer: None,
             not_before: None,
             deadline: None,
         };

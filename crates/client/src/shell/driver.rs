@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::affinity::Affinities;
 use super::attempt::Attempt;
 use super::clock::Clock;
 use super::registry::{Registry, RouteKey, Tenants};
@@ -62,6 +63,7 @@ pub(super) struct Driver {
     clock: Clock,
     pub(super) registry: Registry,
     tenants: Tenants,
+    pub(super) affinities: Affinities,
     pub(super) requests: HashMap<RequestId, Pending>,
     pub(super) attempts: HashMap<AttemptId, Running>,
     by_request: HashMap<RequestId, AttemptId>,
@@ -78,6 +80,7 @@ impl Driver {
         Self {
             registry: Registry::new(&start.directory, learned, &mut engine),
             tenants: Tenants::default(),
+            affinities: Affinities::default(),
             engine,
             clock: Clock::start(),
             start,
@@ -155,6 +158,7 @@ impl Driver {
             demand: work.demand,
             priority: work.priority,
             tenant: self.tenants.number(&work.tenant),
+            prefer: work.affinity.and_then(|value| self.affinities.get(value)),
             not_before: work.not_before.map(|at| self.clock.time(at)),
             deadline: work.deadline.map(|at| self.clock.time(at)),
         };

@@ -3,6 +3,7 @@
 //! One task owns the engine. Callers and attempts send it messages; it tells the engine, and does what the engine says.
 //! No decision is made here.
 
+mod affinity;
 mod attempt;
 mod clock;
 mod driver;

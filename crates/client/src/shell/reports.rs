@@ -19,6 +19,7 @@ impl Driver {
             _ if !self.attempts.contains_key(&attempt) => {}
             Report::Head { limits, organisation } => {
                 self.publish_head(attempt);
+                self.note_affinity(attempt);
                 self.belongs(now, attempt, organisation);
                 self.engine.handle_event(now, Event::Head { attempt, limits });
             }
@@ -49,6 +50,15 @@ impl Driver {
     fn belongs(&mut self, now: Time, attempt: AttemptId, organisation: Option<String>) {
         if let (Some(organisation), Some(running)) = (organisation, self.attempts.get(&attempt)) {
             self.registry.belongs(now, &mut self.engine, &running.place, running.upstream, &organisation);
+        }
+    }
+
+    /// Its like go there again, if they can.
+    fn note_affinity(&mut self, attempt: AttemptId) {
+        let Some(running) = self.attempts.get(&attempt) else { return };
+        let Some(pending) = self.requests.get(&running.request) else { return };
+        if let Some(value) = pending.work.affinity {
+            self.affinities.set(value, running.upstream);
         }
     }
 

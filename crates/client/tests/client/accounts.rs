@@ -178,3 +178,19 @@ async fn one_credential_is_one_account_however_often_it_is_named() {
     let limiters = client.snapshot().await.limiters;
     assert_eq!(limiters.iter().map(|limiter| limiter.account.as_str()).collect::<Vec<_>>(), ["a"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_alike_goes_to_who_served_it_last() {
+    let mut scripts = vec![json(200, ANSWER); 40];
+    scripts.insert(0, json(529, "{}"));
+    let servers = [Server::start(scripts).await, Server::start(vec![json(200, ANSWER); 40]).await];
+    let builder =
+        Client::builder().upstream(servers[0].upstream("a")).upstream(servers[1].upstream("b").api_key("2"));
+    let client = builder.pool(Pool::new("test-1").upstream("a").upstream("b")).seed(1).build().unwrap();
+    // Its first attempt fails at `a`, so that `b` serves it.
+    for round in 0..10 {
+        let alike = client.send(ask().affinity(7)).await.unwrap().trip;
+        let other = client.send(ask().affinity(100 + round)).await.unwrap().trip;
+        assert_eq!((&*alike.upstream, &*other.upstream), ("b", "a"), "round {round}");
+    }
+}

@@ -139,6 +139,8 @@ pub struct Submission {
     pub priority: Priority,
     /// Whom it counts for.
     pub tenant: TenantId,
+    /// Where it goes if there is room at once, before others of the same tier: such as to who has its beginning cached.
+    pub prefer: Option<UpstreamId>,
     /// Not to be sent earlier.
     pub not_before: Option<Time>,
     /// Of no use after: refused as soon as that is foreseeable.

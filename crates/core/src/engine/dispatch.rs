@@ -190,7 +190,7 @@ impl Engine {
             }
             let at = well_at.max(ready_at);
             soonest = Some(soonest.map_or(at, |soonest| soonest.min(at)));
-            let score = if at <= now { self.score(now, key, &lane, alone) } else { continue };
+            let score = if at <= now { self.score(now, key, &lane, submission, alone) } else { continue };
             if best.is_none_or(|(known, ..)| known < score) {
                 best = Some((score, lane, charges));
             }
@@ -225,12 +225,15 @@ impl Engine {
         Ok((well_at, limiter.ready_at(now, &applicant, &charges), charges))
     }
 
-    /// More room is better; where it failed last is worse.
-    fn score(&mut self, now: Time, key: Key, lane: &Lane, alone: bool) -> f64 {
+    /// More room is better, where it is preferred is best; where it failed last is worse.
+    fn score(&mut self, now: Time, key: Key, lane: &Lane, submission: &Submission, alone: bool) -> f64 {
         if alone {
             return 1.0;
         }
         let avoided = self.requests[key].avoid == Some(lane.upstream);
+        if submission.prefer == Some(lane.upstream) && !avoided {
+            return f64::INFINITY;
+        }
         let headroom = self.limiters[lane.limiter.0 as usize].headroom(now).max(0.0);
         let penalty = if avoided { 1e-6 } else { 1.0 };
         (headroom + 1e-9) * f64::from(lane.weight.max(1)) * penalty

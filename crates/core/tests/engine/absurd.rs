@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use paceline_core::engine::{
-    Config, LimitSource, LimiterSpec, Priority, RequestId, RouteId, Submission, TenantId,
+    Config, LimitSource, LimiterSpec, Priority, RequestId, RouteId, Submission, TenantId, UpstreamId,
 };
 use paceline_core::feedback::{Class, Failure, LimitSeen, NamedLimit};
 use paceline_core::quota::{Demand, Dimension, Metering, OutputRule, Quota, Usage};
@@ -88,6 +88,7 @@ fn submission() -> impl Strategy<Value = Submission> {
             demand: Demand { input_tokens, max_output_tokens },
             priority,
             tenant: TenantId(tenant),
+            prefer: Some(UpstreamId(tenant)),
             not_before,
             deadline,
         }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use paceline_core::engine::{Config, LimiterSpec, Priority, RequestId, RouteId, Submission, TenantId};
+use paceline_core::engine::{
+    Config, LimiterSpec, Priority, RequestId, RouteId, Submission, TenantId, UpstreamId,
+};
 use paceline_core::feedback::{Class, Failure, LimitSeen, NamedLimit};
 use paceline_core::quota::{Demand, Dimension, Metering, OutputRule, Quota, Usage};
 use paceline_core::time::Time;
@@ -48,6 +50,7 @@ fn submission() -> impl Strategy<Value = Submission> {
             demand: Demand { input_tokens, max_output_tokens },
             priority,
             tenant: TenantId(tenant),
+            prefer: Some(UpstreamId(tenant)),
             not_before,
             deadline,
         }

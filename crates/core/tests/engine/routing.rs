@@ -129,3 +129,26 @@ fn a_route_without_lanes_or_without_existence_serves_nobody() {
         assert!(matches!(ended[..], [(1, Verdict::NoUpstream(_))]), "{ended:?}");
     }
 }
+
+#[test]
+fn a_preferred_upstream_serves_while_it_has_room_at_once() {
+    let mut bench = Bench::new(Config::default());
+    bench.route(vec![(slots(100), 0, 1), (slots(2), 0, 1), (roomy(), 1, 1)]);
+    let prefer = |id, upstream| Submission { prefer: Some(UpstreamId(upstream)), ..job(id) };
+    let places: Vec<u32> = (0..6).map(|id| bench.sent_soon(prefer(id, 1)).upstream.0).collect();
+    assert_eq!(places, [1, 1, 0, 0, 0, 0], "two slots, then whoever has room");
+    let other_tier: Vec<u32> = (6..10).map(|id| bench.sent_soon(prefer(id, 2)).upstream.0).collect();
+    assert_eq!(other_tier, [0; 4], "an earlier tier goes first whatever is preferred");
+    let unknown = bench.sent_soon(prefer(10, 77));
+    assert_eq!(unknown.upstream, UpstreamId(0));
+}
+
+#[test]
+fn where_a_request_failed_is_preferred_no_more() {
+    let mut bench = Bench::new(Config::default());
+    bench.route(vec![(roomy(), 0, 1), (roomy(), 0, 1)]);
+    let sent = bench.sent_soon(Submission { prefer: Some(UpstreamId(1)), ..job(1) });
+    assert_eq!(sent.upstream, UpstreamId(1));
+    bench.fail(sent, failure(Class::Overloaded));
+    assert_eq!(bench.next_sent(secs(60)).upstream, UpstreamId(0));
+}

@@ -51,6 +51,7 @@ pub(crate) fn job(id: u64) -> Submission {
         demand: Demand { input_tokens: 100, max_output_tokens: Some(100) },
         priority: Priority::Normal,
         tenant: TenantId(0),
+        prefer: None,
         not_before: None,
         deadline: None,
     }
@@ -143,6 +144,12 @@ impl Bench {
         let seen = self.submitted(submission);
         assert_eq!(seen.ids(), [submission.request.0], "expected to be sent at once: {seen:?}");
         seen.sent[0]
+    }
+
+    /// Submits and waits a little for it to be sent.
+    pub(crate) fn sent_soon(&mut self, submission: Submission) -> Sent {
+        self.submit(submission);
+        self.next_sent(secs(5))
     }
 
     pub(crate) fn fail(&mut self, sent: Sent, failure: Failure) -> Seen {
