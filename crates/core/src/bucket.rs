@@ -291,8 +291,7 @@ impl Bucket {
         self.ledger.absorb(now, other.ledger);
         self.largest_accepted = self.largest_accepted.min(other.largest_accepted);
         self.first_charge = [self.first_charge, other.first_charge].into_iter().flatten().min();
-        self.error_variance = self.error_variance.max(other.error_variance);
-        self.estimated_squares += other.estimated_squares;
+        self.estimates.absorb(&other.estimates);
         // What was left before says nothing about what is left to both.
         self.evidence = None;
         if let Some(pacer) = &mut self.pacer {

@@ -36,6 +36,12 @@ impl Estimates {
         }
     }
 
+    /// Takes over another's estimates: as wrong as the worse of the two.
+    pub(crate) fn absorb(&mut self, other: &Estimates) {
+        self.error_variance = self.error_variance.max(other.error_variance);
+        self.open_squares += other.open_squares;
+    }
+
     /// What must stay free lest those in flight, and one more of this cost, are charged more than they seem to be.
     pub(crate) fn margin(&self, cost: u64) -> f64 {
         let error = (ESTIMATE_SIGMAS * self.error_variance.sqrt()).min(MOST_ERROR);

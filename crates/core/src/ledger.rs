@@ -111,8 +111,10 @@ impl Ledger {
         for (bin, more) in self.bins.iter_mut().zip(&other.bins) {
             bin.amount += more.amount;
             bin.total_before = bin.total_before.saturating_add(more.total_before);
+            bin.gone_before += more.gone_before;
         }
         self.sum += other.sum;
+        self.gone += other.gone;
         self.total = self.total.saturating_add(other.total);
     }
 
