@@ -69,7 +69,7 @@ fn two_limiters_that_become_one_forget_nothing_and_rule_whoever_waits() {
         bench.submit(if id % 2 == 0 { job(id) } else { elsewhere(id) });
     }
     let apart = bench.serve(millis(100), secs(30)).sent.len();
-    assert!(8 <= apart && apart <= 12, "{apart}");
+    assert!((8..=12).contains(&apart), "{apart}");
     bench.engine.merge_limiters(bench.now, LimiterId(0), LimiterId(1));
     assert_eq!(bench.limiter(1).buckets[0].used, apart as u64);
     let rest = bench.serve(millis(100), secs(29)).sent.len();
