@@ -1,21 +1,28 @@
 //! Describes a client and checks the description as a whole before anything runs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::RandomState;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 
 use paceline_core::engine::Config;
 use tokio::sync::{broadcast, mpsc};
 
-use crate::client::{Client, Shared};
+use crate::client::{Client, Current, Shared};
 use crate::directory::Directory;
 use crate::error::BuildError;
-use crate::net::{ConnectionPool, Dialer, tls_config};
-use crate::shell::{self, EVENTS_KEPT};
+use crate::net::{Dialer, tls_config};
+use crate::shell::{self, EVENTS_KEPT, Plan};
 use crate::upstream::{Ceilings, Pool, Timeouts, Upstream};
 use crate::watch::LearnedLimits;
 use crate::work::Estimates;
+
+/// Whom to trust on connections.
+#[derive(Default)]
+pub(crate) struct Trust {
+    roots: Vec<Vec<u8>>,
+    needs_tls: bool,
+}
 
 /// Describes a client. See [`Client::builder`].
 #[derive(Clone, Debug, Default)]
@@ -25,6 +32,7 @@ pub struct Builder {
     ceilings: Vec<Ceilings>,
     learned: Vec<LearnedLimits>,
     roots: Vec<Vec<u8>>,
+    weights: HashMap<String, u32>,
     timeouts: Timeouts,
     config: Config,
     seed: Option<u64>,
@@ -62,6 +70,12 @@ impl Builder {
         self
     }
 
+    /// Gives a tenant ([`crate::Request::tenant`]) a share other than 1 when capacity is shared.
+    pub fn weight(mut self, tenant: impl Into<String>, weight: u32) -> Self {
+        self.weights.insert(tenant.into(), weight);
+        self
+    }
+
     /// Attempts per request before it fails; throttled ones don't count.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.config.max_attempts = attempts;
@@ -87,38 +101,47 @@ impl Builder {
     }
 
     /// Checks the description and starts the client on the current tokio runtime.
-    pub fn build(self) -> Result<Client, BuildError> {
+    pub fn build(mut self) -> Result<Client, BuildError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        self.check_names()?;
-        let directory = Arc::new(Directory::new(self.upstreams, self.pools, self.ceilings)?);
-        let needs_tls = directory.places.iter().any(|place| place.origin.tls_name.is_some());
-        let tls = needs_tls.then(|| tls_config(&self.roots)).transpose();
-        let tls = tls.map_err(|error| BuildError::Tls(Arc::new(error)))?;
-        let pool = ConnectionPool::new(Dialer { tls });
+        let learned = std::mem::take(&mut self.learned);
+        let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        let (plan, trust) = self.plan(None)?;
+        let current = Current { directory: plan.directory.clone(), trust: trust.unwrap_or_default() };
         let estimates = Estimates::default();
         let (mailbox, mail) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let start = shell::Start {
-            directory: directory.clone(),
+            plan,
             estimates: estimates.clone(),
-            learned: self.learned,
-            config: self.config,
-            seed: self.seed.unwrap_or_else(|| fastrand::u64(..)),
-            timeouts: self.timeouts,
-            pool,
+            learned,
+            seed,
             mailbox: mailbox.clone(),
             events: events.clone(),
         };
         runtime.spawn(shell::run(start, mail));
-        let last_request = AtomicU64::new(0);
         Ok(Client::new(Shared {
             mailbox,
-            directory,
+            current: RwLock::new(current),
             estimates,
             caller_key: RandomState::new(),
             events,
-            last_request,
+            last_request: AtomicU64::new(0),
         }))
+    }
+
+    /// Checks the description. Comes with whom to trust, unless that is as `known`.
+    pub(crate) fn plan(self, known: Option<&Trust>) -> Result<(Plan, Option<Trust>), BuildError> {
+        self.check_names()?;
+        let directory = Arc::new(Directory::new(self.upstreams, self.pools, self.ceilings)?);
+        let needs_tls = directory.places.iter().any(|place| place.origin.tls_name.is_some());
+        let trust = Trust { roots: self.roots, needs_tls };
+        let changed = known.is_none_or(|known| known.roots != trust.roots || !known.needs_tls && needs_tls);
+        let tls = (changed && needs_tls).then(|| tls_config(&trust.roots)).transpose();
+        let tls = tls.map_err(|error| BuildError::Tls(Arc::new(error)))?;
+        let dialer = changed.then_some(Dialer { tls });
+        let plan =
+            Plan { directory, config: self.config, timeouts: self.timeouts, weights: self.weights, dialer };
+        Ok((plan, changed.then_some(trust)))
     }
 
     fn check_names(&self) -> Result<(), BuildError> {

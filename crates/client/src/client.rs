@@ -1,16 +1,16 @@
 //! The handle that callers hold.
 
 use std::hash::RandomState;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use paceline_core::engine::RequestId;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::answer::{Response, Streaming};
-use crate::builder::Builder;
+use crate::builder::{Builder, Trust};
 use crate::directory::Directory;
-use crate::error::SendError;
+use crate::error::{BuildError, SendError};
 use crate::request::Request;
 use crate::shell::{Answered, Command, Message, Opening, ReplyTo, Submit};
 use crate::watch::{ClientEvent, LearnedLimits, Snapshot};
@@ -28,12 +28,18 @@ pub struct Client {
 /// What clones, streams and waiting callers share. Its end is the loop's.
 pub(crate) struct Shared {
     pub(crate) mailbox: mpsc::UnboundedSender<Message>,
-    pub(crate) directory: Arc<Directory>,
+    pub(crate) current: RwLock<Current>,
     pub(crate) estimates: Estimates,
     /// Decides the hashes by which callers are told apart.
     pub(crate) caller_key: RandomState,
     pub(crate) events: broadcast::Sender<ClientEvent>,
     pub(crate) last_request: AtomicU64,
+}
+
+/// What a reload replaces.
+pub(crate) struct Current {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) trust: Trust,
 }
 
 impl Shared {
@@ -98,8 +104,8 @@ impl Client {
         reply_to: impl FnOnce(Answered<T>) -> ReplyTo,
     ) -> Result<(T, CancelGuard), SendError> {
         // Reading the body happens here, in the caller's task, so that a big one does not hold up the loop.
-        let work =
-            Work::read(request, &self.shared.directory, &self.shared.estimates, &self.shared.caller_key)?;
+        let directory = self.shared.current.read().unwrap_or_else(PoisonError::into_inner).directory.clone();
+        let work = Work::read(request, directory, &self.shared.estimates, &self.shared.caller_key)?;
         let id = RequestId(self.shared.last_request.fetch_add(1, Ordering::Relaxed) + 1);
         let (reply, answer) = oneshot::channel();
         let mut guard = CancelGuard { request: id, shared: Some(self.shared.clone()) };
@@ -143,6 +149,25 @@ impl Client {
     /// Goes on sending.
     pub fn resume(&self) {
         let _ = self.shared.tell(Command::Pause(false));
+    }
+
+    /// Replaces the whole configuration while everything goes on, or nothing if the new one has a mistake.
+    ///
+    /// Requests in flight and waiting live on. An upstream that is gone gets no further attempt: whoever waits for it is served
+    /// by the others of its pool, or ends with [`SendError::NoUpstream`]; who waits for a name that is gone ends with
+    /// [`SendError::Invalid`]. What was learned and charged stays for accounts that stay. Of the new description,
+    /// [`Builder::learned`] and [`Builder::seed`] have no effect.
+    pub fn reconfigure(&self, builder: Builder) -> Result<(), BuildError> {
+        // Held to the end, so that of two reloads the loop hears in the order in which callers see them.
+        let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+        let (plan, next) = builder.plan(Some(&current.trust))?;
+        current.directory = plan.directory.clone();
+        if let Some(trust) = next {
+            current.trust = trust;
+        }
+        // A closed client has nothing to reconfigure.
+        let _ = self.shared.tell(Command::Reconfigure(Box::new(plan)));
+        Ok(())
     }
 
     /// Ends everything: whatever waits or is in flight fails with [`SendError::Closed`]. Returns when it is over.

@@ -44,7 +44,11 @@ impl Estimates {
 
 /// A request made ready. Shared with its attempts.
 pub(crate) struct Work {
+    /// In the directory that was current when it was read.
     pub(crate) target: Target,
+    pub(crate) directory: Arc<Directory>,
+    /// The caller named the target.
+    to: Option<String>,
     pub(crate) endpoint: Endpoint,
     pub(crate) method: Method,
     pub(crate) path: String,
@@ -70,16 +74,16 @@ impl Work {
     /// Reads `request`, or says what is wrong with it.
     pub(crate) fn read(
         request: Request,
-        directory: &Directory,
+        directory: Arc<Directory>,
         estimates: &Estimates,
         caller_key: &RandomState,
     ) -> Result<Work, SendError> {
         check_path(&request.path)?;
         let presented = request.credential.map(|credential| presented(credential, caller_key)).transpose()?;
         let endpoint = Endpoint::from_path(&request.path);
-        let named = request.to.as_deref().map(|name| named(directory, name)).transpose()?;
+        let named = request.to.as_deref().map(|name| named(&directory, name)).transpose()?;
         let dialect =
-            named.map_or_else(|| dialect_of(endpoint, directory), |target| directory.dialect(target));
+            named.map_or_else(|| dialect_of(endpoint, &directory), |target| directory.dialect(target));
         // Bodies of endpoints we don't know stay unread: they are paced by request count.
         let peek = match endpoint {
             Endpoint::Other | Endpoint::Models => None,
@@ -91,14 +95,16 @@ impl Work {
         let model = peek.as_ref().and_then(|peek| peek.model.as_deref()).unwrap_or_default();
         let by_model = || (!model.is_empty()).then(|| directory.named(model)).flatten();
         let target = named.or_else(by_model).or_else(|| directory.default_of(dialect));
-        let target = target.ok_or_else(|| no_target(directory, dialect))?;
-        let provider = &directory.places[directory.ways_of(target)[0].place].provider;
+        let target = target.ok_or_else(|| no_target(&directory, dialect))?;
+        let first = directory.places[directory.ways_of(target)[0].place].clone();
+        let provider = &first.provider;
         let weighs = peek.as_ref().filter(|_| endpoint != Endpoint::CountTokens);
         let (demand, size) = weighs.map_or((NOTHING, Size::default()), |peek| {
             (estimates.demand(provider, model, &request.tenant, peek), request::size(provider, peek))
         });
         Ok(Work {
             target,
+            to: request.to,
             endpoint,
             model: model.into(),
             demand,
@@ -116,7 +122,25 @@ impl Work {
             on_answer: request.on_answer,
             on_retry: request.on_retry,
             body: request.body.clone(),
+            directory,
         })
+    }
+
+    /// Where it goes in a `new` directory, or why nowhere.
+    pub(crate) fn heir(&self, new: &Directory, old: &Directory, target: Target) -> Result<Target, SendError> {
+        let model = self.to.is_none().then_some(&*self.model);
+        new.heir(old, target, model).ok_or_else(|| self.gone(new))
+    }
+
+    /// What it was for is not in the directory.
+    pub(crate) fn gone(&self, directory: &Directory) -> SendError {
+        let known = directory.upstream_names();
+        match &self.to {
+            Some(name) => {
+                invalid(format!("there is no upstream or pool `{name}` any more; known are {known}"))
+            }
+            None => invalid(format!("who was to serve the request is gone; name one of {known}")),
+        }
     }
 
     /// The name under which its limits are looked up. Counting tokens has limits of its own.

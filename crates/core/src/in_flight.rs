@@ -36,6 +36,10 @@ impl InFlight {
         }
     }
 
+    pub(crate) fn set_ceiling(&mut self, ceiling: Option<u32>) {
+        self.ceiling = ceiling;
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         self.limit().is_none_or(|limit| self.current < limit)
     }

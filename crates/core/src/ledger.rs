@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::time::Time;
 use crate::tuning::{LEDGER_BINS, LEDGER_GUARD};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     bin_nanos: u64,
     bins: Vec<Bin>,

@@ -28,6 +28,11 @@ impl RetryBudget {
         }
     }
 
+    pub(crate) fn set_config(&mut self, config: &Config) {
+        self.share = config.retry_share;
+        self.floor = config.retry_floor_per_second;
+    }
+
     /// A first attempt goes out: it pays into the budget.
     pub(crate) fn deposit(&mut self, now: Time) {
         self.slot(now).0 += 1;

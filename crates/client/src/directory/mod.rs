@@ -21,7 +21,7 @@ const DIALECTS: [Dialect; 2] = [Dialect::OpenAi, Dialect::Anthropic];
 /// The upstreams, and every set of them that a request can be for.
 pub(crate) struct Directory {
     pub(crate) places: Vec<Arc<Place>>,
-    targets: Vec<Vec<Way>>,
+    targets: Vec<(Leading, Vec<Way>)>,
     names: HashMap<String, Target>,
     by_dialect: Vec<(Dialect, Target)>,
     ceilings: Vec<(Ceilings, Vec<Pattern>)>,
@@ -30,6 +30,15 @@ pub(crate) struct Directory {
 /// A set of upstreams that can serve the same requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Target(usize);
+
+/// What leads to a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Leading {
+    /// The name of an upstream or a pool.
+    Name(String),
+    /// Nobody is named.
+    Dialect(Dialect),
+}
 
 /// One upstream of a target.
 #[derive(Clone, Debug)]
@@ -78,12 +87,13 @@ impl Directory {
 
     fn add_targets(&mut self, pools: Vec<Pool>) -> Result<(), BuildError> {
         for place in 0..self.places.len() {
-            let target = self.add_target(vec![Way::to(place)]);
-            self.names.insert(self.places[place].name.to_string(), target);
+            let name = self.places[place].name.to_string();
+            let target = self.add_target(Leading::Name(name.clone()), vec![Way::to(place)]);
+            self.names.insert(name, target);
         }
         for pool in pools {
             let ways = self.ways(&pool)?;
-            let target = self.add_target(ways);
+            let target = self.add_target(Leading::Name(pool.model.clone()), ways);
             self.names.insert(pool.model, target);
         }
         for dialect in DIALECTS {
@@ -94,15 +104,15 @@ impl Directory {
             // Different providers have different models: which of them is meant, only the caller can say.
             let provider = |way: &Way| self.places[way.place].provider.name.as_str();
             if !ways.is_empty() && ways.iter().all(|way| provider(way) == provider(&ways[0])) {
-                let target = self.add_target(ways);
+                let target = self.add_target(Leading::Dialect(dialect), ways);
                 self.by_dialect.push((dialect, target));
             }
         }
         Ok(())
     }
 
-    fn add_target(&mut self, ways: Vec<Way>) -> Target {
-        self.targets.push(ways);
+    fn add_target(&mut self, leading: Leading, ways: Vec<Way>) -> Target {
+        self.targets.push((leading, ways));
         Target(self.targets.len() - 1)
     }
 
@@ -140,12 +150,31 @@ impl Directory {
 
     /// The upstreams of a target: at least one, all of one dialect.
     pub(crate) fn ways_of(&self, target: Target) -> &[Way] {
-        &self.targets[target.0]
+        &self.targets[target.0].1
+    }
+
+    /// What a target of `old` leads to by now. When its name is gone and was just the `model` that was asked for, whoever
+    /// serves the dialect does.
+    pub(crate) fn heir(&self, old: &Directory, target: Target, model: Option<&str>) -> Option<Target> {
+        let dialect = old.dialect(target);
+        let heir = match &old.targets[target.0].0 {
+            Leading::Name(name) => {
+                let unnamed = || self.default_of(dialect).filter(|_| model == Some(name));
+                self.named(name).or_else(unnamed)
+            }
+            Leading::Dialect(dialect) => self.default_of(*dialect),
+        };
+        heir.filter(|heir| self.dialect(*heir) == dialect)
+    }
+
+    /// The place that goes by the same name, at the same URL, with the same credential.
+    pub(crate) fn same_place(&self, old: &Place) -> Option<usize> {
+        self.places.iter().position(|place| place.is_same(old))
     }
 
     /// The dialect that a target speaks.
     pub(crate) fn dialect(&self, target: Target) -> Dialect {
-        self.places[self.targets[target.0][0].place].provider.dialect
+        self.places[self.ways_of(target)[0].place].provider.dialect
     }
 
     /// The names of all upstreams, for messages.

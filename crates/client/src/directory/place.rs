@@ -58,6 +58,11 @@ impl Place {
         })
     }
 
+    /// Whether what is known of the other's health holds here, too.
+    pub(crate) fn is_same(&self, other: &Place) -> bool {
+        self.name == other.name && self.base_url == other.base_url && self.headers == other.headers
+    }
+
     /// The path on the wire for an endpoint's own path.
     pub(crate) fn path(&self, path: &str) -> Option<Uri> {
         let uri: Uri = self.provider.dialect.url(&self.base_url, path).parse().ok()?;

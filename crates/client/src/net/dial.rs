@@ -36,7 +36,7 @@ pub(crate) struct Origin {
 }
 
 /// Opens connections.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Dialer {
     /// None when no upstream needs it.
     pub(crate) tls: Option<Arc<ClientConfig>>,

@@ -17,6 +17,7 @@ use super::registry::{Registry, RouteKey, Tenants};
 use super::requests::{Pending, Running, is_throttled};
 use super::{Command, Message, ReplyTo, Start, Submit, verdict};
 use crate::error::SendError;
+use crate::net::ConnectionPool;
 use crate::watch::{ClientEvent, LimiterStanding, Snapshot, UpstreamStanding};
 
 /// Messages taken at once before the engine is asked what to do.
@@ -60,13 +61,14 @@ struct Closing(Option<oneshot::Sender<()>>);
 pub(super) struct Driver {
     pub(super) start: Start,
     pub(super) engine: Engine,
+    pub(super) pool: ConnectionPool,
     clock: Clock,
     pub(super) registry: Registry,
-    tenants: Tenants,
+    pub(super) tenants: Tenants,
     pub(super) affinities: Affinities,
     pub(super) requests: HashMap<RequestId, Pending>,
     pub(super) attempts: HashMap<AttemptId, Running>,
-    by_request: HashMap<RequestId, AttemptId>,
+    pub(super) by_request: HashMap<RequestId, AttemptId>,
     /// Whose attempts have failed since the engine was last asked what follows.
     pub(super) failed: Vec<RequestId>,
     tasks: JoinSet<()>,
@@ -75,11 +77,12 @@ pub(super) struct Driver {
 
 impl Driver {
     fn new(mut start: Start) -> Self {
-        let mut engine = Engine::new(start.config.clone(), start.seed);
+        let mut engine = Engine::new(start.plan.config.clone(), start.seed);
         let learned = std::mem::take(&mut start.learned);
         Self {
-            registry: Registry::new(&start.directory, learned, &mut engine),
-            tenants: Tenants::default(),
+            registry: Registry::new(&start.plan.directory, learned, &mut engine),
+            tenants: Tenants::new(std::mem::take(&mut start.plan.weights)),
+            pool: ConnectionPool::new(start.plan.dialer.take().unwrap_or_default()),
             affinities: Affinities::default(),
             engine,
             clock: Clock::start(),
@@ -138,6 +141,7 @@ impl Driver {
                 drop(reply.send(self.registry.learned(now, &self.engine)));
             }
             Message::Command(Command::Pause(paused)) => self.paused = paused,
+            Message::Command(Command::Reconfigure(plan)) => self.reconfigure(now, *plan),
             Message::Command(Command::Close { done }) => return Some(Closing(done)),
         }
         None
@@ -149,20 +153,29 @@ impl Driver {
         let Ok(held) = caller.map(|caller| self.registry.hold(&mut self.engine, caller)).transpose() else {
             return reply.refuse(SendError::QueueFull);
         };
-        let directory = self.start.directory.clone();
-        let key = RouteKey { target: work.target, model: work.metered_as(), caller };
+        let directory = self.start.plan.directory.clone();
+        let target = match Arc::ptr_eq(&work.directory, &directory) {
+            true => Ok(work.target),
+            // A reload came between.
+            false => work.heir(&directory, &work.directory, work.target),
+        };
+        let target = match target {
+            Ok(target) => target,
+            Err(error) => return reply.refuse(error),
+        };
+        let key = RouteKey { target, model: work.metered_as(), caller };
         let route = self.registry.route(now, &mut self.engine, &directory, key);
         let submission = Submission {
             request: id,
             route,
             demand: work.demand,
             priority: work.priority,
-            tenant: self.tenants.number(&work.tenant),
+            tenant: self.tenants.number(&mut self.engine, &work.tenant),
             prefer: work.affinity.and_then(|value| self.affinities.get(value)),
             not_before: work.not_before.map(|at| self.clock.time(at)),
             deadline: work.deadline.map(|at| self.clock.time(at)),
         };
-        self.requests.insert(id, Pending::new(Arc::new(work), reply, held));
+        self.requests.insert(id, Pending::new(Arc::new(work), target, reply, held));
         self.engine.handle_event(now, Event::Submitted(submission));
     }
 
@@ -179,16 +192,20 @@ impl Driver {
     }
 
     fn send(&mut self, now: Time, request: RequestId, attempt: AttemptId, id: UpstreamId, ordinal: u32) {
-        let directory = self.start.directory.clone();
+        let directory = self.start.plan.directory.clone();
         let (Some(place), Some(pending)) = (self.registry.place(id), self.requests.get_mut(&request)) else {
             // Nobody waits for it any more; the engine may not have heard of that.
             self.engine.handle_event(now, Event::Canceled { request });
             return;
         };
+        let Some(target) = pending.target else {
+            let error = pending.work.gone(&directory);
+            return self.give_up(now, request, error);
+        };
         pending.tell_retry(); // Before the next attempt asks for its leave.
         pending.attempts += 1;
         pending.waited = pending.submitted.elapsed();
-        let ways = directory.ways_of(pending.work.target);
+        let ways = directory.ways_of(target);
         let send_as = ways.iter().find(|way| way.place == place).and_then(|way| way.send_as.clone());
         let place = directory.places[place].clone();
         pending.last_place = Some(place.clone());
@@ -200,8 +217,8 @@ impl Driver {
             fresh: std::mem::take(&mut pending.fresh),
             asks_whose: self.registry.asks_whose(&place, id),
             streaming: matches!(pending.reply, Some(ReplyTo::Stream(_))),
-            timeouts: self.start.timeouts,
-            pool: self.start.pool.clone(),
+            timeouts: self.start.plan.timeouts,
+            pool: self.pool.clone(),
             mailbox: self.start.mailbox.clone(),
         };
         let (waited, upstream) = (pending.waited, place.name.clone());
@@ -257,7 +274,7 @@ impl Driver {
             Some(LimiterStanding { account: meter.account.clone(), models: meter.models.clone(), view })
         });
         let upstreams = seen.upstreams.into_iter().filter_map(|view| {
-            let place = &self.start.directory.places[self.registry.place(view.id)?];
+            let place = &self.start.plan.directory.places[self.registry.place(view.id)?];
             let account = self.registry.account(&place.provider.name, view.id).map(str::to_owned);
             Some(UpstreamStanding { name: place.name.clone(), caller: account, view })
         });

@@ -8,11 +8,13 @@ mod attempt;
 mod clock;
 mod driver;
 mod registry;
+mod reload;
 mod reports;
 mod requests;
 mod stream;
 mod verdict;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use paceline_core::engine::{AttemptId, Config, RequestId};
@@ -21,7 +23,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::answer::{Opened, Response, Trip};
 use crate::directory::Directory;
 use crate::error::SendError;
-use crate::net::ConnectionPool;
+use crate::net::Dialer;
 use crate::upstream::Timeouts;
 use crate::watch::{ClientEvent, LearnedLimits, Snapshot};
 use crate::work::{Estimates, Work};
@@ -48,6 +50,7 @@ pub(crate) enum Command {
     Snapshot(oneshot::Sender<Snapshot>),
     Learned(oneshot::Sender<Vec<LearnedLimits>>),
     Pause(bool),
+    Reconfigure(Box<Plan>),
     Close { done: Option<oneshot::Sender<()>> },
 }
 
@@ -83,15 +86,22 @@ pub(crate) struct Opening {
     pub(crate) trip: Trip,
 }
 
+/// What a user has described, checked as a whole.
+pub(crate) struct Plan {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) config: Config,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) weights: HashMap<String, u32>,
+    /// How to connect, unless that stays as it is.
+    pub(crate) dialer: Option<Dialer>,
+}
+
 /// All that the loop starts from.
 pub(crate) struct Start {
-    pub(crate) directory: Arc<Directory>,
+    pub(crate) plan: Plan,
     pub(crate) estimates: Estimates,
     pub(crate) learned: Vec<LearnedLimits>,
-    pub(crate) config: Config,
     pub(crate) seed: u64,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) pool: ConnectionPool,
     pub(crate) mailbox: mpsc::UnboundedSender<Message>,
     pub(crate) events: broadcast::Sender<ClientEvent>,
 }

@@ -14,13 +14,15 @@ use tokio::time::Instant;
 use super::ReplyTo;
 use super::registry::Held;
 use crate::answer::Trip;
-use crate::directory::Place;
+use crate::directory::{Place, Target};
 use crate::net::Fault;
 use crate::work::Work;
 
 /// A request that is not over.
 pub(super) struct Pending {
     pub(super) work: Arc<Work>,
+    /// In the directory of now; `None` when it is gone.
+    pub(super) target: Option<Target>,
     /// Gone once a stream has been handed over.
     pub(super) reply: Option<ReplyTo>,
     pub(super) submitted: Instant,
@@ -39,9 +41,10 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(work: Arc<Work>, reply: ReplyTo, held: Option<Held>) -> Self {
+    pub(super) fn new(work: Arc<Work>, target: Target, reply: ReplyTo, held: Option<Held>) -> Self {
         Self {
             work,
+            target: Some(target),
             reply: Some(reply),
             submitted: Instant::now(),
             attempts: 0,

@@ -9,6 +9,7 @@ mod callers;
 mod cancel;
 mod connections;
 mod provider;
+mod reload;
 mod streams;
 mod support;
 mod tls;

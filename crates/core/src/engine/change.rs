@@ -1,6 +1,6 @@
-//! What may change while the engine runs: lanes, and what upstreams and limiters stand for.
+//! What may change while the engine runs: lanes, what upstreams and limiters stand for, and what users choose.
 
-use super::{Engine, Lane, Learned, LimiterId, LimiterSpec, RouteId, Upstream, UpstreamId};
+use super::{Config, Engine, Lane, Learned, LimiterId, LimiterSpec, RouteId, Upstream, UpstreamId};
 use crate::limiter::Limiter;
 use crate::time::Time;
 
@@ -30,15 +30,6 @@ impl Engine {
         lanes
     }
 
-    /// Lets an upstream that has nothing in flight stand for another place, of which nothing is known yet.
-    pub fn reset_upstream(&mut self, upstream: UpstreamId) {
-        if let Some(upstream) =
-            self.upstreams.get_mut(upstream.0 as usize).filter(|known| known.in_flight == 0)
-        {
-            *upstream = Upstream::default();
-        }
-    }
-
     /// Makes one limiter of two that turned out to stand for the same quotas: `from` is spare afterwards, and whatever
     /// was charged there counts at `into`. Lanes and attempts in flight go along.
     pub fn merge_limiters(&mut self, now: Time, from: LimiterId, into: LimiterId) {
@@ -56,6 +47,15 @@ impl Engine {
         self.unblock();
     }
 
+    /// Lets `into` know what `from` has learned and charged: it meters from now on what was metered there.
+    pub fn inherit(&mut self, now: Time, from: LimiterId, into: LimiterId) {
+        let pair = [from.0 as usize, into.0 as usize];
+        if let Ok([from, into]) = self.limiters.get_disjoint_mut(pair) {
+            into.inherit(now, from);
+            self.unblock();
+        }
+    }
+
     /// Lets a limiter know what an earlier session learned, where it knows nothing better yet.
     pub fn recall(&mut self, now: Time, limiter: LimiterId, learned: &[Learned]) {
         if let Some(limiter) = self.limiters.get_mut(limiter.0 as usize) {
@@ -63,11 +63,35 @@ impl Engine {
         }
     }
 
-    /// Lets a limiter that has nothing in flight stand for other quotas.
-    pub fn reset_limiter(&mut self, now: Time, limiter: LimiterId, spec: LimiterSpec) {
+    /// Lets an upstream stand for another place, of which nothing is known yet. False while it has something in flight.
+    pub fn reset_upstream(&mut self, upstream: UpstreamId) -> bool {
+        let upstream = self.upstreams.get_mut(upstream.0 as usize).filter(|known| known.in_flight == 0);
+        upstream.map(|upstream| *upstream = Upstream::default()).is_some()
+    }
+
+    /// Lets a limiter stand for other quotas. False while it has something in flight.
+    pub fn reset_limiter(&mut self, now: Time, limiter: LimiterId, spec: &LimiterSpec) -> bool {
         let free = |known: &&mut Limiter| known.slots.current() == 0;
-        if let Some(limiter) = self.limiters.get_mut(limiter.0 as usize).filter(free) {
-            *limiter = Limiter::new(now, &spec);
+        let limiter = self.limiters.get_mut(limiter.0 as usize).filter(free);
+        limiter.map(|limiter| *limiter = Limiter::new(now, spec)).is_some()
+    }
+
+    /// Replaces the most attempts that may be in flight at a limiter.
+    pub fn set_in_flight(&mut self, limiter: LimiterId, most: Option<u32>) {
+        if let Some(limiter) = self.limiters.get_mut(limiter.0 as usize) {
+            limiter.slots.set_ceiling(most);
         }
+        self.unblock();
+    }
+
+    /// The routes of requests that are not over.
+    pub fn routes_in_use(&self) -> impl Iterator<Item = RouteId> {
+        self.requests.iter().map(|(_, request)| request.submission.route)
+    }
+
+    /// Replaces what users may choose. Who waits already goes on waiting.
+    pub fn set_config(&mut self, config: Config) {
+        self.budget.set_config(&config);
+        self.config = config;
     }
 }

@@ -22,4 +22,12 @@ impl Limiter {
         self.bursting = false;
         self.told |= other.told;
     }
+
+    /// Starts from what `other` has charged and learned. What is in flight there stays there.
+    pub(crate) fn inherit(&mut self, now: Time, other: &Limiter) {
+        self.recall(now, &other.learned(now));
+        for bucket in &other.buckets {
+            self.bucket(bucket.dimension, bucket.window).ledger.absorb(now, bucket.ledger.clone());
+        }
+    }
 }

@@ -45,15 +45,15 @@ fn without_lanes_who_waits_is_told() {
 fn what_is_idle_can_stand_for_something_else() {
     let mut bench = Bench::configured(Config::default(), rpm(1));
     let sent = bench.send(job(1));
-    bench.engine.reset_limiter(bench.now, LimiterId(0), rpm(1));
-    bench.engine.reset_upstream(UpstreamId(0));
+    let refused = bench.engine.reset_limiter(bench.now, LimiterId(0), &rpm(1));
+    assert!(!refused && !bench.engine.reset_upstream(UpstreamId(0)));
     assert_eq!(bench.engine.snapshot(bench.now).in_flight, 1);
     assert_eq!(bench.submitted(job(2)).ids(), [], "it is in use, so nothing was forgotten");
     bench.fail(sent, failure(Class::Auth));
     assert_eq!(bench.engine.snapshot(bench.now).upstreams[0].health, Health::OutOfService(Class::Auth));
     bench.advance(secs(1));
-    bench.engine.reset_upstream(UpstreamId(0));
-    bench.engine.reset_limiter(bench.now, LimiterId(0), LimiterSpec::default());
+    assert!(bench.engine.reset_upstream(UpstreamId(0)));
+    assert!(bench.engine.reset_limiter(bench.now, LimiterId(0), &LimiterSpec::default()));
     assert_eq!(bench.engine.snapshot(bench.now).upstreams[0].health, Health::Closed);
     assert_eq!(bench.limiter(0).buckets.iter().map(|bucket| bucket.used).sum::<u64>(), 0);
     bench.send(job(3));

@@ -4,9 +4,11 @@
 mod accounts;
 mod callers;
 mod learned;
+mod organisations;
+mod reload;
 mod tenants;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use paceline_core::engine::{Engine, Lane, LimiterId, LimiterSpec, RouteId, UpstreamId};
@@ -60,6 +62,7 @@ pub(super) struct Registry {
     callers: Callers,
     accounts: Accounts,
     earlier: Earlier,
+    outdated: HashSet<LimiterId>, // Their ceilings are those of an earlier configuration.
     spare: Spare,
 }
 
@@ -81,6 +84,7 @@ impl Registry {
             callers: Callers::default(),
             accounts: Accounts::default(),
             earlier: Earlier::new(learned),
+            outdated: HashSet::new(),
             spare: Spare::default(),
         };
         for place in 0..directory.places.len() {
@@ -131,7 +135,7 @@ impl Registry {
                 || theirs.iter().any(|of| (&of.0, &of.1) == (&meter.provider, &meter.account))
         };
         for (_, limiter) in meters.extract_if(unused) {
-            engine.reset_limiter(Time::ZERO, limiter, LimiterSpec::default());
+            engine.reset_limiter(Time::ZERO, limiter, &LimiterSpec::default());
             spare.limiters.push(limiter);
         }
     }
@@ -196,13 +200,8 @@ impl Registry {
         if let Some(id) = self.upstreams.get(&outlet) {
             return *id;
         }
-        let id = match self.spare.upstreams.pop() {
-            Some(id) => {
-                engine.reset_upstream(id);
-                id
-            }
-            None => engine.add_upstream(),
-        };
+        let spare = self.spare.upstreams.pop().filter(|id| engine.reset_upstream(*id));
+        let id = spare.unwrap_or_else(|| engine.add_upstream());
         self.outlets.resize(self.outlets.len().max(id.0 as usize + 1), None);
         self.outlets[id.0 as usize] = Some(outlet);
         self.upstreams.insert(outlet, id);
@@ -222,69 +221,18 @@ impl Registry {
         let account = self.accounts.of(&provider, self.name(place, outlet)).to_owned();
         let (models, mut spec) = directory.limits(place, model);
         let meter = Meter { provider, account, models };
-        if let Some(id) = self.meters.get(&meter) {
-            return *id;
+        if let Some(id) = self.meters.get(&meter).copied() {
+            if self.outdated.remove(&id) {
+                engine.set_ceilings(now, id, &spec.ceilings);
+                engine.set_in_flight(id, spec.in_flight);
+            }
+            return id;
         }
         spec.learned = self.earlier.take(&meter, now);
-        let id = match self.spare.limiters.pop() {
-            Some(id) => {
-                engine.reset_limiter(now, id, spec);
-                id
-            }
-            None => engine.add_limiter(now, spec),
-        };
+        let spare = self.spare.limiters.pop().filter(|id| engine.reset_limiter(now, *id, &spec));
+        let id = spare.unwrap_or_else(|| engine.add_limiter(now, spec));
         self.meters.insert(meter, id);
         id
-    }
-
-    /// The name of the account that a credential is taken for at first.
-    fn name<'a>(&'a self, place: &'a Place, outlet: Outlet) -> &'a str {
-        outlet.caller.and_then(|caller| self.callers.name(caller)).unwrap_or(&place.account)
-    }
-
-    /// Whether it is open which organisation the credential of an upstream belongs to.
-    pub(super) fn asks_whose(&self, place: &Place, upstream: UpstreamId) -> bool {
-        let Some(outlet) = self.outlet(upstream) else { return false };
-        let own = outlet.caller.is_some() || !place.settled;
-        own && !self.accounts.is_told(&place.provider.name, self.name(place, outlet))
-    }
-
-    /// An answer named the organisation of an upstream's credential: all its credentials share its meters.
-    pub(super) fn belongs(
-        &mut self,
-        now: Time,
-        engine: &mut Engine,
-        place: &Place,
-        upstream: UpstreamId,
-        organisation: &str,
-    ) {
-        let Some(outlet) = self.outlet(upstream).filter(|_| self.asks_whose(place, upstream)) else { return };
-        let name = self.name(place, outlet).to_owned();
-        let provider = &place.provider.name;
-        let account =
-            self.accounts.belongs(provider, &name, organisation, outlet.caller.is_some()).to_owned();
-        if account == name {
-            return;
-        }
-        let own = |meter: &Meter, _: &mut LimiterId| meter.provider == *provider && meter.account == name;
-        let moved: Vec<(Meter, LimiterId)> = self.meters.extract_if(own).collect();
-        for (meter, limiter) in moved {
-            self.move_meter(now, engine, Meter { account: account.clone(), ..meter }, limiter);
-        }
-    }
-
-    /// What a limiter metered is metered under another name from now on, together with what is metered there already.
-    fn move_meter(&mut self, now: Time, engine: &mut Engine, meter: Meter, limiter: LimiterId) {
-        match self.meters.get(&meter) {
-            Some(known) => {
-                engine.merge_limiters(now, limiter, *known);
-                self.spare.limiters.push(limiter);
-            }
-            None => {
-                engine.recall(now, limiter, &self.earlier.take(&meter, now));
-                self.meters.insert(meter, limiter);
-            }
-        }
     }
 
     /// The meters behind all limiters.

@@ -1,27 +1,43 @@
-//! Tenants' names to numbers.
+//! Tenants' names to numbers, and their weights.
 
 use std::collections::HashMap;
 
-use paceline_core::engine::TenantId;
+use paceline_core::engine::{Engine, TenantId};
 
 /// Tenants told apart; those that come later count as one.
 const MOST_TENANTS: usize = 65_536;
 
 /// The tenants that are told apart.
-#[derive(Default)]
 pub(in crate::shell) struct Tenants {
     numbers: HashMap<String, TenantId>,
+    weights: HashMap<String, u32>,
 }
 
 impl Tenants {
-    pub(in crate::shell) fn number(&mut self, name: &str) -> TenantId {
+    pub(in crate::shell) fn new(weights: HashMap<String, u32>) -> Self {
+        Self { numbers: HashMap::new(), weights }
+    }
+
+    pub(in crate::shell) fn number(&mut self, engine: &mut Engine, name: &str) -> TenantId {
         if let Some(id) = self.numbers.get(name) {
             return *id;
         }
         let next = TenantId(u32::try_from(self.numbers.len()).unwrap_or(u32::MAX));
         if self.numbers.len() < MOST_TENANTS {
             self.numbers.insert(name.to_owned(), next);
+            engine.set_weight(next, self.weight(name));
         }
         next
+    }
+
+    pub(in crate::shell) fn set_weights(&mut self, engine: &mut Engine, weights: HashMap<String, u32>) {
+        self.weights = weights;
+        for (name, id) in &self.numbers {
+            engine.set_weight(*id, self.weight(name));
+        }
+    }
+
+    fn weight(&self, name: &str) -> u32 {
+        self.weights.get(name).copied().unwrap_or(1)
     }
 }
