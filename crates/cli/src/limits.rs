@@ -99,6 +99,8 @@ struct Entry {
     limit: u64,
     source: Source,
     confirmed: u64, // Unix time in seconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    used: u64, // In the window that ended then; of long windows only.
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -106,6 +108,11 @@ struct Entry {
 enum Source {
     Reported,
     Learned,
+    Typed, // By flags or configuration, so it is only what was used of it that matters.
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn read(path: &Path) -> io::Result<String> {
@@ -129,9 +136,15 @@ fn parse(text: &str, now: SystemTime) -> Result<Vec<LearnedLimits>, String> {
     let now = unix(now);
     let mut all: Vec<LearnedLimits> = Vec::new();
     for entry in kept.limits {
-        let learned = entry.learned(now).ok_or("one of them makes no sense")?;
+        let mut learned = entry.learned(now).ok_or("one of them makes no sense")?;
+        if OLDEST < learned.age && 0 < learned.used && learned.age < learned.quota.window {
+            // The limit is not to be relied on any more, but what was used of a month still is.
+            learned.source = LimitSource::Typed;
+        } else if OLDEST < learned.age {
+            continue;
+        }
         // What was confirmed in the future was confirmed by a clock that is not to be trusted.
-        if now < Duration::from_secs(entry.confirmed) || OLDEST < learned.age {
+        if now < Duration::from_secs(entry.confirmed) {
             continue;
         }
         let Entry { provider, account, models, .. } = entry;
@@ -158,7 +171,10 @@ impl Entry {
             source: match self.source {
                 Source::Reported => LimitSource::Reported,
                 Source::Learned => LimitSource::Learned,
+                Source::Typed if self.used == 0 => return None,
+                Source::Typed => LimitSource::Typed,
             },
+            used: self.used,
             age: now.saturating_sub(Duration::from_secs(self.confirmed)),
         })
     }
@@ -178,8 +194,9 @@ fn written(learned: &[LearnedLimits], now: SystemTime) -> Vec<u8> {
             source: match limit.source {
                 LimitSource::Reported => Source::Reported,
                 LimitSource::Learned => Source::Learned,
-                LimitSource::Typed => return None, // Typed again, or no longer wanted.
+                LimitSource::Typed => Source::Typed,
             },
+            used: limit.used,
             confirmed: now.saturating_sub(limit.age).as_secs(),
         })
     };
@@ -208,6 +225,7 @@ mod tests {
             quota: Quota { dimension, window: MINUTE, limit: 50 },
             source: if *age % 2 == 0 { LimitSource::Reported } else { LimitSource::Learned },
             age: Duration::from_secs(*age),
+            used: 0,
         };
         LearnedLimits {
             provider: "anthropic".to_owned(),
@@ -245,6 +263,35 @@ mod tests {
             let found = file(&folder).load(at(now)).unwrap();
             assert_eq!(found.iter().map(|of| of.limits.len()).sum::<usize>(), count, "{now}");
         }
+    }
+
+    #[test]
+    fn what_was_used_of_a_day_comes_back_and_old_files_know_nothing_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let day = |source, used| Learned {
+            quota: Quota { dimension: Dimension::Requests, window: Duration::from_secs(86_400), limit: 50 },
+            source,
+            age: Duration::from_secs(60),
+            used,
+        };
+        let limits =
+            vec![day(LimitSource::Typed, 7), day(LimitSource::Reported, 9), day(LimitSource::Learned, 0)];
+        let before = [LearnedLimits { limits, ..learned("claude-a", &[]) }];
+        file(&folder).store(&before, at(100_000)).unwrap();
+        assert_eq!(file(&folder).load(at(100_000)), Ok(before.to_vec()));
+        let text = fs::read_to_string(file(&folder).path).unwrap();
+        assert_eq!(text.matches("\"used\"").count(), 2, "{text}");
+        // Of a month, later than the limit itself is believed.
+        let mut month = day(LimitSource::Reported, 9);
+        month.quota.window *= 30;
+        let kept = [LearnedLimits { limits: vec![month], ..learned("claude-a", &[]) }];
+        file(&folder).store(&kept, at(100_000)).unwrap();
+        let later = file(&folder).load(at(300_000)).unwrap().remove(0).limits[0];
+        assert_eq!((later.source, later.used), (LimitSource::Typed, 9));
+        assert_eq!(file(&folder).load(at(100_000 + 31 * 86_400)), Ok(vec![]));
+        let old = r#"{"paceline_limits":1,"limits":[{"provider":"p","account":"a","models":"m","dimension":"requests",
+            "window_ms":60000,"limit":5,"source":"reported","confirmed":0}]}"#;
+        assert_eq!(parse(old, at(0)).unwrap()[0].limits[0].used, 0);
     }
 
     #[test]

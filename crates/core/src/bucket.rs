@@ -27,7 +27,8 @@ pub(crate) struct Bucket {
     raise: Option<(u64, u32)>, // A higher limit that was reported, and how often in a row.
     set_point: Option<SetPoint>,
     pub(crate) ledger: Ledger,
-    pacer: Option<Pacer>, // None while there is no limit to pace.
+    restored: Option<(Time, u64)>, // Charged by an earlier session, as far as a report hasn't told otherwise.
+    pacer: Option<Pacer>,          // None while there is no limit to pace.
     evidence: Option<Evidence>,
     refill: Refill,
     largest_accepted: u64,
@@ -69,6 +70,7 @@ impl Bucket {
             raise: None,
             set_point: None,
             ledger: Ledger::new(window),
+            restored: None,
             pacer: None,
             evidence: None,
             refill: Refill::default(),
@@ -310,6 +312,23 @@ impl Bucket {
         }
     }
 
+    /// What an earlier session charged, as if it had been just now: that is when at the latest.
+    pub(crate) fn restore(&mut self, now: Time, used: u64) {
+        let used = used.min(MOST_LIMIT);
+        if 0 < used && self.restored.is_none() {
+            self.ledger.charge(now, used);
+            self.restored = Some((now, used));
+        }
+    }
+
+    /// Whoever has used no more than this in all has not used more in an earlier session.
+    fn correct_restored(&mut self, shown: u64) {
+        if let Some((at, used)) = self.restored.filter(|(_, used)| shown < *used) {
+            self.ledger.adjust(at, -((used - shown) as i64));
+            self.restored = Some((at, shown));
+        }
+    }
+
     /// Whether this session has learned a limit already.
     pub(crate) fn knows_better(&self) -> bool {
         self.reported.is_some() || self.set_point.as_ref().is_some_and(|point| !point.is_rising())
@@ -357,6 +376,12 @@ impl Bucket {
             if self.reported != before {
                 self.reported_at = sent.at;
             }
+        }
+        // Of another window than the header's, nothing is shown.
+        if let (Some(limit), Some(remaining)) = (seen.limit, seen.remaining)
+            && (seen.window == Some(self.window) || seen.window.is_none() && self.told() == limit)
+        {
+            self.correct_restored(limit.saturating_sub(remaining).saturating_add(seen.rounding));
         }
         self.refill.handle_report(seen, self.window, now.since(sent.at));
         let limit = self.limit(now);

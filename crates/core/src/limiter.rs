@@ -25,6 +25,8 @@ pub(crate) use answer::Outcome;
 const MOST_BUCKETS: usize = 16;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// What was used of such a window is kept from one session to the next.
+const LASTING_WINDOW: Duration = Duration::from_secs(3600);
 
 /// What a request costs, by dimension.
 pub(crate) type Charges = [u64; 4];
@@ -95,7 +97,7 @@ impl Limiter {
         };
         limiter.set_ceilings(&spec.ceilings);
         limiter.recall(now, &spec.learned);
-        if !limiter.told && spec.learned.is_empty() {
+        if !limiter.told && spec.learned.iter().all(|learned| learned.source == LimitSource::Typed) {
             limiter.bucket(Dimension::Requests, MINUTE).rise(now);
         }
         limiter
@@ -105,6 +107,9 @@ impl Limiter {
     pub(crate) fn recall(&mut self, now: Time, learned: &[Learned]) {
         for learned in learned {
             let bucket = self.bucket(learned.quota.dimension, learned.quota.window);
+            if LASTING_WINDOW <= bucket.window && learned.age < bucket.window {
+                bucket.restore(now, learned.used);
+            }
             match learned.source {
                 _ if bucket.knows_better() => {}
                 LimitSource::Typed => {} // Typed again, or no longer wanted.
@@ -112,7 +117,7 @@ impl Limiter {
                 LimitSource::Learned => bucket.remember(now, learned.quota.limit),
             }
         }
-        if !learned.is_empty() {
+        if learned.iter().any(|learned| learned.source != LimitSource::Typed) {
             self.buckets.iter_mut().for_each(Bucket::stop_rising);
         }
     }
@@ -360,8 +365,14 @@ impl Limiter {
         let known = self.buckets.iter().filter(|bucket| !bucket.is_learning());
         known
             .filter_map(|bucket| bucket.view(now))
-            .filter(|view| view.source != LimitSource::Typed)
-            .map(|view| Learned { quota: view.quota, source: view.source, age: Duration::ZERO })
+            .map(|view| Learned {
+                quota: view.quota,
+                source: view.source,
+                age: Duration::ZERO,
+                used: if LASTING_WINDOW <= view.quota.window { view.used } else { 0 },
+            })
+            // What the user typed is typed again, but what was used of it is known only here.
+            .filter(|learned| learned.source != LimitSource::Typed || 0 < learned.used)
             .collect()
     }
 }

@@ -67,6 +67,8 @@ pub struct Learned {
     pub source: LimitSource,
     /// How long ago it was last confirmed.
     pub age: Duration,
+    /// What was charged in the window that ended then, where it is one of an hour or more: a day's quota outlives a session.
+    pub used: u64,
 }
 
 /// One way to serve a route: an upstream, and the limiter that meters it for this model.

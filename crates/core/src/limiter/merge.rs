@@ -1,6 +1,7 @@
 //! Two limiters that turn out to stand for one account become one.
 
 use super::Limiter;
+use crate::engine::Learned;
 use crate::time::Time;
 
 impl Limiter {
@@ -25,7 +26,8 @@ impl Limiter {
 
     /// Starts from what `other` has charged and learned. What is in flight there stays there.
     pub(crate) fn inherit(&mut self, now: Time, other: &Limiter) {
-        self.recall(now, &other.learned(now));
+        let learned = other.learned(now).into_iter().map(|learned| Learned { used: 0, ..learned });
+        self.recall(now, &learned.collect::<Vec<_>>());
         for bucket in &other.buckets {
             self.bucket(bucket.dimension, bucket.window).ledger.absorb(now, bucket.ledger.clone());
         }

@@ -152,8 +152,8 @@ fn spec() -> impl Strategy<Value = LimiterSpec> {
             Metering { output, input_is_estimate: estimate, refusals_count: count }
         });
     let sources = vec![LimitSource::Reported, LimitSource::Learned, LimitSource::Typed];
-    let learned = (quota(), prop::sample::select(sources), span())
-        .prop_map(|(quota, source, age)| paceline_core::engine::Learned { quota, source, age });
+    let learned = (quota(), prop::sample::select(sources), span(), number())
+        .prop_map(|(quota, source, age, used)| paceline_core::engine::Learned { quota, source, age, used });
     let slots = prop::option::weighted(0.3, any::<u32>());
     let quotas = prop::collection::vec(quota(), 0..3);
     (metering, quotas, prop::collection::vec(learned, 0..3), slots, any::<bool>()).prop_map(

@@ -1,8 +1,10 @@
 //! What one session learned is where the next one starts.
 
-use paceline_core::engine::{LimitSource, LimiterId, LimiterSpec};
+use std::time::Duration;
+
+use paceline_core::engine::{Learned, LimitSource, LimiterId, LimiterSpec};
 use paceline_core::feedback::{Class, LimitSeen};
-use paceline_core::quota::Dimension;
+use paceline_core::quota::{Dimension, Quota};
 
 use crate::support::{Bench, failure, job, millis, rpm, secs, seen};
 
@@ -70,4 +72,59 @@ fn a_ceiling_typed_since_stands_above_what_was_learned() {
         let bench = Bench::with(LimiterSpec { learned: learned.clone(), ..rpm(ceiling) });
         assert_eq!(bench.limit(REQUESTS), Some(limit), "typed {ceiling}");
     }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn per_day(limit: u64) -> Quota {
+    Quota { dimension: REQUESTS, window: DAY, limit }
+}
+
+/// So many of a typed day's quota are used; the next session begins so much later.
+fn day_used(used: u64, later: Duration) -> Bench {
+    let spec = |learned| LimiterSpec { ceilings: vec![per_day(10)], learned, ..LimiterSpec::default() };
+    let mut before = Bench::with(spec(Vec::new()));
+    for id in 0..used {
+        let sent = before.sent_soon(job(id));
+        before.succeed(sent);
+    }
+    let mut learned = before.engine.learned(before.now, LimiterId(0));
+    learned.iter_mut().for_each(|learned| learned.age += later);
+    Bench::with(spec(learned))
+}
+
+#[test]
+fn what_was_used_of_a_day_counts_for_the_next_session() {
+    let mut after = day_used(8, secs(600));
+    assert_eq!(after.limiter(0).buckets[0].used, 8);
+    let ids: Vec<u64> = (0..4).collect();
+    ids.iter().for_each(|id| after.submit(job(*id)));
+    assert_eq!(after.serve(millis(100), secs(3_600)).sent.len(), 2, "eight of ten were used");
+    let rest = after.serve(millis(100), DAY).sent;
+    assert_eq!(rest.len(), 2, "a day after the restart");
+    assert!(secs(86_000) < rest[0].at.since(paceline_core::time::Time::ZERO), "{:?}", rest[0].at);
+    // Whatever it was, more than a day later it has left the window.
+    assert_eq!(day_used(8, DAY).limiter(0).buckets[0].used, 0);
+    assert_eq!(day_used(0, secs(0)).limiter(0).buckets[0].used, 0);
+}
+
+#[test]
+fn of_a_minute_nothing_is_kept() {
+    let before = reported();
+    let learned = before.engine.learned(before.now, LimiterId(0));
+    assert!(!learned.is_empty() && learned.iter().all(|learned| learned.used == 0), "{learned:?}");
+}
+
+#[test]
+fn a_header_knows_better_what_is_left_of_the_day() {
+    let learned = Learned { quota: per_day(1_000), source: LimitSource::Reported, age: secs(60), used: 999 };
+    let mut bench = Bench::with(LimiterSpec { learned: vec![learned], ..LimiterSpec::default() });
+    let sent = bench.sent_soon(job(1));
+    let day = LimitSeen { window: Some(DAY), ..seen(REQUESTS, 1_000, 900) };
+    bench.head(sent, vec![day]);
+    bench.succeed(sent);
+    assert!(bench.limiter(0).buckets[0].used <= 102, "{:?}", bench.limiter(0));
+    // Long after the header has grown old, what it said of the earlier session stands.
+    bench.advance(secs(3_600));
+    bench.sent_soon(job(2));
 }
