@@ -57,6 +57,9 @@ const HOSTS: [(&str, [bool; 3]); 46] = [
     ("127.0.0.1.nip.io", [false; 3]),
 ];
 
+/// A header, if there is one.
+type Line = (&'static str, Option<&'static str>);
+
 fn settings() -> Settings {
     Settings {
         hosts: vec!["ai.example.com".into(), "[2001:db8::7]".into()],
@@ -193,7 +196,7 @@ async fn other_methods_and_bodies_keep_to_the_same_rules() {
     let json = ("Content-Type", Some("application/json"));
     let form = ("Content-Type", Some("multipart/form-data; boundary=x"));
     let ours = ("Origin", Some("http://localhost:PORT"));
-    let cases: [(&str, &[(&str, Option<&str>)], &str, u16); 14] = [
+    let cases: [(&str, &[Line], &str, u16); 14] = [
         ("GET /", &[("Origin", Some("https://attacker.example"))], "", 403),
         ("GET /", &[("Sec-Fetch-Site", Some("cross-site"))], "", 403),
         ("GET /", &[("Sec-Fetch-Site", Some("none"))], "", 200),
@@ -236,7 +239,7 @@ async fn tells_only_known_pages_what_they_may_send() {
     ] {
         assert!(answer.contains(&format!("\r\n{line}\r\n")), "no `{line}` in {answer}");
     }
-    let cases: [(&[(&str, Option<&str>)], u16); 4] = [
+    let cases: [(&[Line], u16); 4] = [
         (&[("Origin", Some("https://attacker.example")), method, wanted], 403),
         (&[("Origin", Some("null")), method], 403),
         (&[("Origin", Some("http://localhost:PORT")), method], 405),
@@ -249,4 +252,18 @@ async fn tells_only_known_pages_what_they_may_send() {
         assert!(!answer.contains("access-control-"), "{answer}");
     }
     assert_eq!(front.recorder.seen(), []);
+}
+
+#[tokio::test]
+async fn a_reload_holds_from_the_next_request_on() {
+    let front = start(Settings::default()).await;
+    let mut stream = front.connect().await;
+    for (hosts, expected) in [(vec![], 421), (vec!["ai.example.com".to_owned()], 200), (vec![], 421)] {
+        front.settings.send_modify(|settings| {
+            *settings = std::sync::Arc::new(Settings { hosts, ..Settings::default() })
+        });
+        let request = b"GET / HTTP/1.1\r\nHost: ai.example.com\r\n\r\n";
+        tokio::io::AsyncWriteExt::write_all(&mut stream, request).await.unwrap();
+        assert_eq!(status(&answer(&mut stream).await), expected);
+    }
 }

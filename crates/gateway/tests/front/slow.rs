@@ -54,7 +54,8 @@ async fn slow_callers_are_closed_when_their_time_is_up() {
     let _still = still();
     let front = start(Settings::default()).await;
     // What is sent, what drips each second, when it is over, and with what answer.
-    let cases: [(&str, &[u8], &[u8], u32, u16); 8] = [
+    type Case = (&'static str, &'static [u8], &'static [u8], u32, u16);
+    let cases: [Case; 8] = [
         ("no byte", b"", b"", 10, 0),
         ("part of a line", b"GET / HT", b"", 10, 408),
         ("part of a header", b"GET / HTTP/1.1\r\nHost: loc", b"", 10, 408),
