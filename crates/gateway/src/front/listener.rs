@@ -22,8 +22,8 @@ use super::strict::Strict;
 use super::{Handler, Peer};
 use crate::settings::{Caps, Settings};
 
-/// What hyper may hold of a connection's bytes, each way.
-const BUFFER: usize = 64 << 10;
+/// What hyper may hold of a connection's bytes, each way. It begins with much less; a body that fits need not be copied.
+const BUFFER: usize = 256 << 10;
 /// As many headers as hyper has room for without asking for memory each time.
 const USUAL_HEADERS: usize = 100;
 /// How long to leave the listener alone after it failed (no descriptors left, mostly): first, and at most.

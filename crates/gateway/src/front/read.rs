@@ -37,15 +37,17 @@ async fn collect(mut body: Incoming, cap: usize) -> Result<Bytes, Refusal> {
         return fitting(first, cap);
     }
     let Some(second) = data(&mut body).await? else { return fitting(first, cap) };
-    let mut whole = BytesMut::with_capacity(
-        expected.clamp(first.len() + second.len(), FIRST_RESERVE.max(first.len() + second.len())),
-    );
+    let mut whole = BytesMut::with_capacity(expected.min(FIRST_RESERVE));
     whole.extend_from_slice(&first);
     drop(first);
     let mut next = Some(second);
     while let Some(bytes) = next {
         if whole.len() + bytes.len() > cap {
             return Err(TOO_LARGE);
+        }
+        if whole.capacity() - whole.len() < bytes.len() {
+            // Whoever has sent so much is believed about the rest.
+            whole.reserve(expected.saturating_sub(whole.len()).max(bytes.len()));
         }
         whole.extend_from_slice(&bytes);
         drop(bytes);

@@ -143,11 +143,12 @@ async fn a_caller_who_takes_nothing_is_cut_off() {
     }
     stream.read_exact(&mut taken).await.unwrap();
     settle(&front).await;
-    for _ in 0..62 {
+    // The system may take a little more from the server at any time after that.
+    for _ in 0..200 {
         advance(SECOND).await;
         settle(&front).await;
     }
     let mut rest = Vec::new();
     let end = stream.read_to_end(&mut rest).await;
-    assert!(end.is_err() || rest.len() < 30 << 20, "{} bytes came after two minutes", rest.len());
+    assert!(end.is_err() || rest.len() < 30 << 20, "{} bytes came all the same", rest.len());
 }
