@@ -30,8 +30,10 @@ pub struct Caps {
     pub target_bytes: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
-    /// From accepting a connection to its first byte, and how long one may rest between requests.
+    /// From accepting a connection to its first byte.
     pub first_byte: Duration,
+    /// How long a connection may rest between requests. Clients that keep theirs for longer notice the close and dial anew.
+    pub rest: Duration,
     /// From a head's first byte to its last.
     pub head: Duration,
     /// After this long a body must have come at `body_rate` on average.
@@ -52,6 +54,7 @@ impl Default for Caps {
             target_bytes: 8 << 10,
             body_bytes: 32 << 20,
             first_byte: Duration::from_secs(10),
+            rest: Duration::from_secs(75),
             head: Duration::from_secs(10),
             body_grace: Duration::from_secs(10),
             body_rate: 1 << 10,

@@ -1,6 +1,7 @@
 //! Why a request is turned away before anybody has looked at what it wants.
 
-use http::{Response, StatusCode};
+use http::header::UPGRADE;
+use http::{HeaderValue, Response, StatusCode};
 use paceline_wire::Dialect;
 
 use crate::answer::{self, Kind};
@@ -30,6 +31,9 @@ impl Refusal {
     pub fn response(self, dialect: Dialect) -> Response<Body> {
         let mut response = answer::error(dialect, self.kind(), self.message);
         *response.status_mut() = self.status;
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            response.headers_mut().insert(UPGRADE, HeaderValue::from_static("HTTP/1.1"));
+        }
         response
     }
 

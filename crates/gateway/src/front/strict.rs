@@ -130,7 +130,7 @@ impl Strict {
             }
             self.scanner.handle_answered();
             self.body = BodyPace::default();
-            self.deadline = after(self.caps.first_byte);
+            self.deadline = after(self.caps.rest);
         }
         let between = self.held.is_empty() && self.scanner.stage() == Stage::Head;
         if between && !self.fresh && self.drain.phase() > Phase::Serving {

@@ -132,6 +132,7 @@ async fn takes_what_is_legal() {
         ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), "GET", "/", ""),
         ("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n".to_owned(), "GET", "/", ""),
         ("GET / HTTP/1.1\r\nHOST:localhost\r\n\r\n".to_owned(), "GET", "/", ""),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n\r\n".to_owned(), "GET", "/", ""),
         ("GET / HTTP/1.1\r\nhost: \t localhost \t\r\n\r\n".to_owned(), "GET", "/", ""),
         (
             "GET /v1/models?limit=10&after=a%2Fb[]=c HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),

@@ -102,7 +102,7 @@ async fn a_connection_may_rest_only_so_long() {
     for _ in 0..3 {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         assert_eq!(status(&answer(&mut stream).await), 200);
-        pass(&front, &mut stream, 9, b"").await;
+        pass(&front, &mut stream, 74, b"").await;
         assert!(is_open(&mut stream).await);
     }
     pass(&front, &mut stream, 2, b"").await;

@@ -19,8 +19,9 @@ const LENGTH: Refusal = Refusal::bad("the request must have at most one plain `c
 const ENCODING: Refusal = Refusal::bad("the only transfer encoding taken is `chunked`, once, in HTTP/1.1");
 const BOTH: Refusal = Refusal::bad("the request has both a length and a transfer encoding");
 const NO_BODY: Refusal = Refusal::bad("a request with this method must not have a body");
+/// Clients that would rather have a websocket fall back to plain requests at once when told so by this status.
 const UPGRADE: Refusal =
-    Refusal::bad("this gateway speaks HTTP/1.1 only; tell the client not to ask for an upgrade");
+    Refusal::new(StatusCode::UPGRADE_REQUIRED, "this gateway speaks HTTP/1.1 only; send plain requests");
 const VERSION: Refusal =
     Refusal::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "this gateway speaks HTTP/1.1 only");
 const METHOD: Refusal =
@@ -137,7 +138,7 @@ impl Head {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.host(trimmed(value)),
             6 if name.eq_ignore_ascii_case(b"expect") => self.expectation(trimmed(value)),
-            7 if name.eq_ignore_ascii_case(b"upgrade") => Err(UPGRADE),
+            7 if name.eq_ignore_ascii_case(b"upgrade") => upgrade(trimmed(value)),
             14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(trimmed(value)),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(trimmed(value)),
             _ => Ok(()),
@@ -182,6 +183,11 @@ impl Head {
 /// Written without an early exit, so that it compiles to a few instructions for many bytes at once.
 fn has_control(line: &[u8]) -> bool {
     line.iter().fold(false, |found, &byte| found | ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f))
+}
+
+/// An offer to go on in HTTP/2 may be ignored, and some clients make it on every new connection.
+fn upgrade(value: &[u8]) -> Result<(), Refusal> {
+    if value.eq_ignore_ascii_case(b"h2c") { Ok(()) } else { Err(UPGRADE) }
 }
 
 fn trimmed(value: &[u8]) -> &[u8] {
