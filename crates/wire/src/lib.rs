@@ -4,6 +4,7 @@
 //! nothing of what should be done about it.
 
 pub mod class;
+pub mod cut;
 pub mod dialect;
 pub mod estimate;
 pub mod hint;

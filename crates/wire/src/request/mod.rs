@@ -3,12 +3,14 @@
 mod demand;
 mod members;
 mod peek;
+mod prefix;
 mod splice;
 mod text;
 
 pub use demand::{demand, size};
 pub use peek::{Peek, peek};
-pub use splice::{set_model, with_defaults, without, without_all};
+pub use prefix::{conversation, marks};
+pub use splice::{set_model, with_defaults, with_usage, without, without_all};
 
 /// How deeply a body may nest.
 pub const MOST_DEPTH: usize = 64;

@@ -50,6 +50,12 @@ pub struct Spans {
     pub stream: Option<Range<usize>>,
     /// Of `stream_options`.
     pub stream_options: Option<Range<usize>>,
+    /// Of `tools`.
+    pub tools: Option<Range<usize>>,
+    /// Of what is told before the conversation: `system` or `instructions`.
+    pub system: Option<Range<usize>>,
+    /// Of the conversation: `messages`, `input` or `prompt`.
+    pub messages: Option<Range<usize>>,
 }
 
 /// The members we act on: each may be there once.
@@ -99,11 +105,23 @@ pub fn peek(dialect: Dialect, endpoint: Endpoint, body: &[u8]) -> Result<Peek<'_
         tool_bytes: tools.map(|member| member.value.len() as u64).sum(),
         images: text.images,
         numbers: text.numbers,
-        spans: Spans { model: span("model"), stream: span("stream"), stream_options: span("stream_options") },
+        spans: Spans {
+            model: span("model"),
+            stream: span("stream"),
+            stream_options: span("stream_options"),
+            tools: span("tools"),
+            system: span("system").or_else(|| span("instructions")),
+            messages: span("messages").or_else(|| span("input")).or_else(|| span("prompt")),
+        },
     })
 }
 
 impl Peek<'_> {
+    /// The same, independent of the body.
+    pub fn into_owned(self) -> Peek<'static> {
+        Peek { model: self.model.map(|model| Cow::Owned(model.into_owned())), ..self }
+    }
+
     /// Whether the request has tools.
     pub fn has_tools(&self) -> bool {
         self.tool_bytes > 0

@@ -1,5 +1,7 @@
 //! Small changes to a body that leave all other bytes as they are: prompt caches and unknown fields depend on them.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::PeekError;
@@ -40,6 +42,33 @@ pub fn with_defaults(body: &Bytes, defaults: &[(&str, serde_json::Value)]) -> Re
     }
     spliced.extend_from_slice(&body[behind..]);
     Ok(spliced.into())
+}
+
+/// `body` with `stream_options.include_usage` set, so that a stream of chat completions tells its usage at its end.
+pub fn with_usage(body: &Bytes) -> Result<Bytes, PeekError> {
+    const ASK: &str = r#"{"include_usage":true}"#;
+    let top = members(body)?;
+    refuse_duplicates(&top, &["stream_options"])?;
+    let Some(options) = top.iter().find(|member| member.key == "stream_options") else {
+        return with_defaults(body, &[("stream_options", serde_json::json!({"include_usage": true}))]);
+    };
+    if !options.value.starts_with('{') {
+        return Ok(replaced(body, options.span.clone(), ASK));
+    }
+    let inner = members(options.value.as_bytes())?;
+    refuse_duplicates(&inner, &["include_usage"])?;
+    let at = |place: usize| options.span.start + place;
+    if let Some(asked) = inner.iter().find(|member| member.key == "include_usage") {
+        return Ok(replaced(body, at(asked.span.start)..at(asked.span.end), "true"));
+    }
+    match inner.last() {
+        Some(last) => Ok(replaced(body, at(last.span.end)..at(last.span.end), r#","include_usage":true"#)),
+        None => Ok(replaced(body, options.span.clone(), ASK)),
+    }
+}
+
+fn replaced(body: &[u8], span: Range<usize>, new: &str) -> Bytes {
+    [&body[..span.start], new.as_bytes(), &body[span.end..]].concat().into()
 }
 
 /// `body` without the top-level member `key` (all of them, if there are several), and without the comma it needed.
@@ -142,6 +171,28 @@ mod tests {
         for (body, want) in cases {
             assert_eq!(text(without(&Bytes::from(body), "k").unwrap()), want, "{body}");
         }
+    }
+
+    #[test]
+    fn usage_is_asked_for_and_nothing_else_changes() {
+        let cases = [
+            (r#"{"a":1 }"#, r#"{"a":1,"stream_options":{"include_usage":true} }"#),
+            (r#"{}"#, r#"{"stream_options":{"include_usage":true}}"#),
+            (r#"{"stream_options" : null ,"a":1}"#, r#"{"stream_options" : {"include_usage":true} ,"a":1}"#),
+            (r#"{"stream_options":{ },"a":1}"#, r#"{"stream_options":{"include_usage":true},"a":1}"#),
+            (
+                r#"{"stream_options":{ "x":{"y":2} }}"#,
+                r#"{"stream_options":{ "x":{"y":2},"include_usage":true }}"#,
+            ),
+            (
+                r#"{"stream_options":{"include_usage": false , "x":1}}"#,
+                r#"{"stream_options":{"include_usage": true , "x":1}}"#,
+            ),
+        ];
+        for (body, want) in cases {
+            assert_eq!(text(with_usage(&Bytes::from(body)).unwrap()), want, "{body}");
+        }
+        assert!(with_usage(&Bytes::from(r#"{"stream_options":{},"stream_options":{}}"#)).is_err());
     }
 
     fn a_body() -> impl Strategy<Value = String> {
