@@ -4,15 +4,18 @@
 //! this one ledger stands for all the algorithms providers use. It is a ring of bins; a bin counts until its youngest
 //! charge has left the window.
 
+mod bins;
+
 use std::time::Duration;
 
+use self::bins::{Bin, Bins};
 use crate::time::Time;
 use crate::tuning::{LEDGER_BINS, LEDGER_GUARD};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     bin_nanos: u64,
-    bins: Vec<Bin>,
+    bins: Bins,
     newest: u64, // Index, since the origin of time, of the youngest bin.
     sum: i64,
     total: u64, // Everything ever charged; never corrected.
@@ -28,13 +31,6 @@ struct Known {
     target: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Bin {
-    amount: i64,
-    total_before: u64,
-    gone_before: i64,
-}
-
 impl Ledger {
     pub(crate) fn new(window: Duration) -> Self {
         let window_nanos = (window.as_nanos() as u64).max(LEDGER_BINS);
@@ -42,15 +38,7 @@ impl Ledger {
         // Short windows cannot afford the whole guard: a tenth of them is plenty.
         let guard = (LEDGER_GUARD.as_nanos() as u64).min(window_nanos / 10);
         let bins = (window_nanos + guard).div_ceil(bin_nanos) + 1;
-        Self {
-            bin_nanos,
-            bins: vec![Bin::default(); bins as usize],
-            newest: 0,
-            sum: 0,
-            total: 0,
-            gone: 0,
-            best: None,
-        }
+        Self { bin_nanos, bins: Bins::new(bins as usize), newest: 0, sum: 0, total: 0, gone: 0, best: None }
     }
 
     /// Charges in the window that ends at `now`.
@@ -70,6 +58,9 @@ impl Ledger {
     /// Charges `amount` now.
     pub(crate) fn charge(&mut self, now: Time, amount: u64) {
         self.advance(now);
+        if amount == 0 {
+            return;
+        }
         let slot = self.slot(self.newest);
         self.bins[slot].amount += amount as i64;
         self.sum += amount as i64;
@@ -80,6 +71,9 @@ impl Ledger {
     pub(crate) fn adjust(&mut self, at: Time, delta: i64) {
         let index = (at.as_nanos() / self.bin_nanos).min(self.newest);
         if index + (self.bins.len() as u64) <= self.newest {
+            return;
+        }
+        if delta == 0 {
             return;
         }
         let slot = self.slot(index);
@@ -108,10 +102,12 @@ impl Ledger {
         }
         self.advance(now);
         other.advance(now);
-        for (bin, more) in self.bins.iter_mut().zip(&other.bins) {
-            bin.amount += more.amount;
-            bin.total_before = bin.total_before.saturating_add(more.total_before);
-            bin.gone_before += more.gone_before;
+        if other.bins.are_used() {
+            for slot in 0..self.bins.len() {
+                self.bins[slot].amount += other.bins[slot].amount;
+                self.bins[slot].total_before += other.bins[slot].total_before;
+                self.bins[slot].gone_before += other.bins[slot].gone_before;
+            }
         }
         self.sum += other.sum;
         self.gone += other.gone;
@@ -223,6 +219,10 @@ impl Ledger {
             return;
         }
         let steps = (current - self.newest).min(self.bins.len() as u64);
+        if !self.bins.are_used() {
+            self.newest = current;
+            return;
+        }
         for index in current - steps + 1..=current {
             let slot = self.slot(index);
             self.sum -= self.bins[slot].amount;
@@ -301,6 +301,22 @@ mod tests {
         assert_eq!(ledger.sum(at(30_000)), 1_000);
         let half = ledger.sum(at(75_100));
         assert!((450..=550).contains(&half), "{half}");
+    }
+
+    #[test]
+    fn takes_no_room_until_something_is_charged() {
+        let mut ledger = Ledger::new(MINUTE);
+        ledger.charge(at(1_000), 0);
+        ledger.adjust(at(1_000), 0);
+        ledger.spread(at(0), at(2_000), 0);
+        assert_eq!((ledger.sum(at(5_000)), ledger.peek_sum(at(90_000))), (0, 0));
+        assert!(!ledger.bins.are_used());
+        let mut other = Ledger::new(MINUTE);
+        other.charge(at(5_000), 3);
+        ledger.absorb(at(6_000), other.clone());
+        other.absorb(at(6_000), Ledger::new(MINUTE));
+        assert_eq!((ledger.sum(at(6_000)), other.sum(at(6_000))), (3, 3));
+        assert_eq!((ledger.total_at(at(4_000)), ledger.total_after(at(5_000))), (0, 3));
     }
 
     #[test]

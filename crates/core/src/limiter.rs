@@ -25,8 +25,6 @@ pub(crate) use answer::Outcome;
 const MOST_BUCKETS: usize = 16;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// What was used of such a window is kept from one session to the next.
-const LASTING_WINDOW: Duration = Duration::from_secs(3600);
 
 /// What a request costs, by dimension.
 pub(crate) type Charges = [u64; 4];
@@ -107,7 +105,7 @@ impl Limiter {
     pub(crate) fn recall(&mut self, now: Time, learned: &[Learned]) {
         for learned in learned {
             let bucket = self.bucket(learned.quota.dimension, learned.quota.window);
-            if LASTING_WINDOW <= bucket.window && learned.age < bucket.window {
+            if learned.age < bucket.window {
                 bucket.restore(now, learned.used);
             }
             match learned.source {
@@ -369,7 +367,7 @@ impl Limiter {
                 quota: view.quota,
                 source: view.source,
                 age: Duration::ZERO,
-                used: if LASTING_WINDOW <= view.quota.window { view.used } else { 0 },
+                used: view.used,
             })
             // What the user typed is typed again, but what was used of it is known only here.
             .filter(|learned| learned.source != LimitSource::Typed || 0 < learned.used)

@@ -67,7 +67,8 @@ pub struct Learned {
     pub source: LimitSource,
     /// How long ago it was last confirmed.
     pub age: Duration,
-    /// What was charged in the window that ended then, where it is one of an hour or more: a day's quota outlives a session.
+    /// What was charged in the window that ended then: a day's quota outlives a session, and a session may end and another
+    /// begin within a minute.
     pub used: u64,
 }
 

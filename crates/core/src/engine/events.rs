@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::records::{Attempt, Request, State, attempt_key};
 use super::{Action, AttemptId, Engine, Event, Priority, RequestId, Submission, Verdict};
-use crate::limiter::Outcome;
+use crate::limiter::{Applicant, Outcome};
 use crate::queue::{Entry, Key};
 use crate::quota::Usage;
 use crate::time::Time;
@@ -202,7 +202,8 @@ impl Engine {
         Some(record)
     }
 
-    /// How long a request would wait for its start, by what waits before it and how fast that is served.
+    /// How long a request would wait for its start: until there is room for it, and then for what waits before it, by how
+    /// fast that is served.
     fn expected_wait(&mut self, now: Time, submission: &Submission) -> Duration {
         let route = &self.routes[submission.route.0 as usize];
         let ahead = [Priority::Interactive, Priority::Normal, Priority::Batch]
@@ -213,15 +214,21 @@ impl Engine {
             .fold((0.0, 0.0), |sum, class| (sum.0 + class.len() as f64, sum.1 + class.input_tokens() as f64));
         let Some(tier) = route.lanes.first().map(|lane| lane.tier) else { return Duration::MAX };
         let mut rates = [0.0; 4];
-        let mut closed_for = Duration::MAX;
+        let mut room = Duration::MAX;
         for lane in route.lanes.iter().filter(|lane| lane.tier == tier) {
-            let limiter = &self.limiters[lane.limiter.0 as usize];
-            closed_for = closed_for.min(limiter.closed_for(now));
+            let limiter = &mut self.limiters[lane.limiter.0 as usize];
+            let charges = limiter.charges(now, &submission.demand);
+            let (hold, gather) = (&[0; 4], &[0; 4]);
+            let ready_at =
+                limiter.ready_at(now, &Applicant { priority: submission.priority, hold, gather }, &charges);
+            // When somebody else will be done, nobody knows; when a gate opens, it says itself.
+            let known = if ready_at < Time::NEVER { ready_at.since(now) } else { limiter.closed_for(now) };
+            room = room.min(known);
             for (sum, rate) in rates.iter_mut().zip(limiter.rates(now)) {
                 *sum += rate;
             }
         }
         let seconds = (requests / rates[0]).max(input / rates[1]).max(input / rates[3]);
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).max(closed_for)
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).saturating_add(room)
     }
 }

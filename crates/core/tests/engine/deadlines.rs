@@ -21,6 +21,22 @@ fn refused_at_once_with_the_wait_when_the_queue_is_too_long() {
 }
 
 #[test]
+fn refused_at_once_with_the_wait_when_the_quota_is_used_up() {
+    let mut bench = Bench::with(rpm(1));
+    let first = bench.send(job(1));
+    bench.succeed(first);
+    bench.advance(secs(10));
+    let hurried = Submission { deadline: later(bench.now, secs(30)), ..job(2) };
+    let ended = bench.submitted(hurried).ended;
+    let [(2, Verdict::TooLate { wait: Some(wait) })] = ended[..] else { panic!("{ended:?}") };
+    assert!((secs(49)..secs(54)).contains(&wait), "{wait:?}");
+    let patient = Submission { deadline: later(bench.now, wait + secs(1)), ..job(3) };
+    assert!(bench.submitted(patient).ended.is_empty());
+    assert!(bench.advance(wait + secs(1)).ended.is_empty(), "and then it goes");
+    assert_eq!(bench.snapshot().in_flight, 1);
+}
+
+#[test]
 fn only_those_who_go_before_count_as_wait() {
     let mut bench = Bench::with(rpm(60));
     (0..120).for_each(|id| bench.submit(Submission { priority: Priority::Batch, ..job(id) }));

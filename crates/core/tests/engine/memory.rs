@@ -60,7 +60,9 @@ fn neither_typed_limits_nor_first_guesses_are_kept() {
         let mut bench = Bench::with(spec);
         let sent = bench.send(job(1));
         bench.succeed(sent);
-        assert_eq!(bench.engine.learned(bench.now, LimiterId(0)), []);
+        // Of a typed limit it is only what was used that matters.
+        let kept = bench.engine.learned(bench.now, LimiterId(0));
+        assert!(kept.iter().all(|it| (it.source, it.used) == (LimitSource::Typed, 1)), "{kept:?}");
     }
     assert_eq!(Bench::with(rpm(60)).engine.learned(paceline_core::time::Time::ZERO, LimiterId(7)), []);
 }
@@ -109,10 +111,21 @@ fn what_was_used_of_a_day_counts_for_the_next_session() {
 }
 
 #[test]
-fn of_a_minute_nothing_is_kept() {
-    let before = reported();
+fn no_minute_is_spent_twice_by_a_session_that_begins_within_it() {
+    let spec = |learned| LimiterSpec { learned, ..rpm(60) };
+    let mut before = Bench::with(spec(Vec::new()));
+    (0..200).for_each(|id| before.submit(job(id)));
+    let sent = before.serve(millis(100), secs(50)).sent.len();
+    assert!(30 < sent, "{sent}");
     let learned = before.engine.learned(before.now, LimiterId(0));
-    assert!(!learned.is_empty() && learned.iter().all(|learned| learned.used == 0), "{learned:?}");
+    for (age, most) in [(1, 60 - sent), (59, 60 - sent), (60, 60)] {
+        let mut learned = learned.clone();
+        learned.iter_mut().for_each(|learned| learned.age = secs(age));
+        let mut after = Bench::with(spec(learned));
+        (0..200).for_each(|id| after.submit(job(id)));
+        let next = after.serve(millis(100), secs(59)).sent.len();
+        assert!(next <= most && most / 2 < next, "{next} of {most} more, {age} s later");
+    }
 }
 
 #[test]
