@@ -1,6 +1,6 @@
 //! What comes back: whole answers and streams.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -90,14 +90,20 @@ pub struct Streaming {
     /// How it came here.
     pub trip: Trip,
     items: mpsc::Receiver<Item>,
+    usage: SeenUsage,
     ended: bool,
     guard: CancelGuard,
 }
 
 impl Streaming {
     pub(crate) fn new(opened: Opened, trip: Trip, guard: CancelGuard) -> Self {
-        let Opened { status, headers, items } = opened;
-        Self { status, headers, trip, items, ended: false, guard }
+        let Opened { status, headers, items, usage } = opened;
+        Self { status, headers, trip, items, usage, ended: false, guard }
+    }
+
+    /// What it has used as far as it has told: all of it once the stream is complete.
+    pub fn usage(&self) -> Option<FullUsage> {
+        self.usage.get()
     }
 
     /// The next bytes, exactly as they came from the upstream. `None` after a complete stream; an incomplete one ends
@@ -139,4 +145,21 @@ pub(crate) struct Opened {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) items: mpsc::Receiver<Item>,
+    pub(crate) usage: SeenUsage,
+}
+
+/// What a stream has told of its usage, for whoever holds its other end.
+#[derive(Clone, Default)]
+pub(crate) struct SeenUsage(Arc<Mutex<Option<FullUsage>>>);
+
+impl SeenUsage {
+    pub(crate) fn set(&self, usage: Option<FullUsage>) {
+        if usage.is_some() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = usage;
+        }
+    }
+
+    fn get(&self) -> Option<FullUsage> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use paceline_core::engine::RequestId;
+use paceline_wire::Endpoint;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::answer::{Response, Streaming};
 use crate::builder::{Builder, Trust};
+use crate::candidate::Candidate;
 use crate::directory::Directory;
 use crate::error::{BuildError, SendError};
 use crate::request::Request;
@@ -98,14 +100,18 @@ impl Client {
         Ok(Streaming::new(opened, trip, guard))
     }
 
+    /// Where requests can go right now.
+    fn directory(&self) -> Arc<Directory> {
+        self.shared.current.read().unwrap_or_else(PoisonError::into_inner).directory.clone()
+    }
+
     async fn submit<T>(
         &self,
         request: Request,
         reply_to: impl FnOnce(Answered<T>) -> ReplyTo,
     ) -> Result<(T, CancelGuard), SendError> {
         // Reading the body happens here, in the caller's task, so that a big one does not hold up the loop.
-        let directory = self.shared.current.read().unwrap_or_else(PoisonError::into_inner).directory.clone();
-        let work = Work::read(request, directory, &self.shared.estimates, &self.shared.caller_key)?;
+        let work = Work::read(request, self.directory(), &self.shared.estimates, &self.shared.caller_key)?;
         let id = RequestId(self.shared.last_request.fetch_add(1, Ordering::Relaxed) + 1);
         let (reply, answer) = oneshot::channel();
         let mut guard = CancelGuard { request: id, shared: Some(self.shared.clone()) };
@@ -115,6 +121,29 @@ impl Client {
             guard.disarm();
         }
         Ok((answer?, guard))
+    }
+
+    /// Who could serve a request to `path` that asks for `model`, as [`Request::to`] may name; empty where that is open.
+    pub fn candidates(&self, to: Option<&str>, path: &str, model: &str) -> Vec<Candidate> {
+        let directory = &self.directory();
+        let target = directory.target(to, Endpoint::from_path(path), model);
+        target.map(|target| Candidate::all(directory, target, model)).unwrap_or_default()
+    }
+
+    /// The names of all pools, with an upstream that serves each.
+    pub fn pools(&self) -> Vec<(String, Candidate)> {
+        let directory = &self.directory();
+        let pools = directory.pools().filter_map(|(name, target)| {
+            Some((name.to_owned(), Candidate::all(directory, target, name).into_iter().next()?))
+        });
+        pools.collect()
+    }
+
+    /// All upstreams.
+    pub fn upstreams(&self) -> Vec<Candidate> {
+        let directory = &self.directory();
+        let targets = directory.places.iter().filter_map(|place| directory.named(&place.name));
+        targets.flat_map(|target| Candidate::all(directory, target, "")).collect()
     }
 
     /// The standing of everything right now; empty once the client is closed.

@@ -10,6 +10,7 @@
 
 mod answer;
 mod builder;
+mod candidate;
 mod client;
 mod credential;
 mod directory;
@@ -24,6 +25,7 @@ mod work;
 
 pub use answer::{Response, StreamError, Streaming, Trip};
 pub use builder::Builder;
+pub use candidate::Candidate;
 pub use client::Client;
 pub use credential::Credential;
 pub use error::{BuildError, End, Failed, SendError};

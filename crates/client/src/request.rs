@@ -8,20 +8,24 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use paceline_core::engine::Priority;
+use paceline_wire::request::Peek;
 use tokio::time::Instant;
 
 use crate::credential::Credential;
 
 /// The request headers that are passed on. All others are left out: credentials, cookies and connection headers have
 /// no way through.
-pub const PASSED_HEADERS: [&str; 12] = [
+pub const PASSED_HEADERS: [&str; 15] = [
     "accept",
     "anthropic-beta",
     "anthropic-version",
+    "anthropic-workspace-id",
     "content-type",
     "http-referer",
     "idempotency-key",
     "openai-beta",
+    "openai-organization",
+    "openai-project",
     "user-agent",
     "x-app",
     "x-client-request-id",
@@ -35,6 +39,7 @@ pub struct Request {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) body: Bytes,
+    pub(crate) peek: Option<Peek<'static>>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) to: Option<String>,
     pub(crate) priority: Priority,
@@ -106,6 +111,7 @@ impl Request {
             method: Method::POST,
             path: path.into(),
             body: body.into(),
+            peek: None,
             headers: Vec::new(),
             to: None,
             priority: Priority::Normal,
@@ -123,6 +129,18 @@ impl Request {
     /// A GET, such as of `/v1/models`.
     pub fn get(path: impl Into<String>) -> Self {
         Self { method: Method::GET, ..Self::new(path, Bytes::new()) }
+    }
+
+    /// What the body asks for, for those who have read it already: it is not read again.
+    pub fn peek(mut self, peek: Peek<'static>) -> Self {
+        self.peek = Some(peek);
+        self
+    }
+
+    /// Another method than POST.
+    pub fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
     }
 
     /// A header to pass on, if it is one of [`PASSED_HEADERS`]; otherwise it is left out.

@@ -83,18 +83,18 @@ impl Work {
         let endpoint = Endpoint::from_path(&request.path);
         let named = request.to.as_deref().map(|name| named(&directory, name)).transpose()?;
         let dialect =
-            named.map_or_else(|| dialect_of(endpoint, &directory), |target| directory.dialect(target));
+            named.map_or_else(|| directory.dialect_of(endpoint), |target| directory.dialect(target));
         // Bodies of endpoints we don't know stay unread: they are paced by request count.
         let peek = match endpoint {
             Endpoint::Other | Endpoint::Models => None,
+            _ if request.peek.is_some() => request.peek,
             _ => Some(
                 request::peek(dialect, endpoint, &request.body)
                     .map_err(|error| invalid(error.to_string()))?,
             ),
         };
         let model = peek.as_ref().and_then(|peek| peek.model.as_deref()).unwrap_or_default();
-        let by_model = || (!model.is_empty()).then(|| directory.named(model)).flatten();
-        let target = named.or_else(by_model).or_else(|| directory.default_of(dialect));
+        let target = named.or_else(|| directory.target(None, endpoint, model));
         let target = target.ok_or_else(|| no_target(&directory, dialect))?;
         let first = directory.places[directory.ways_of(target)[0].place].clone();
         let provider = &first.provider;
@@ -158,17 +158,6 @@ fn named(directory: &Directory, name: &str) -> Result<Target, SendError> {
     directory.named(name).ok_or_else(|| {
         invalid(format!("there is no upstream or pool `{name}`; known are {}", directory.upstream_names()))
     })
-}
-
-/// The dialect of an endpoint; what both have, or neither, is for whoever is there.
-fn dialect_of(endpoint: Endpoint, directory: &Directory) -> Dialect {
-    match endpoint {
-        Endpoint::Messages | Endpoint::CountTokens => Dialect::Anthropic,
-        Endpoint::Models | Endpoint::Other if directory.default_of(Dialect::OpenAi).is_none() => {
-            Dialect::Anthropic
-        }
-        _ => Dialect::OpenAi,
-    }
 }
 
 fn no_target(directory: &Directory, dialect: Dialect) -> SendError {

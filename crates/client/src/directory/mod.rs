@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use paceline_core::engine::LimiterSpec;
 use paceline_core::quota::Quota;
-use paceline_wire::Dialect;
 use paceline_wire::provider::Pattern;
+use paceline_wire::{Dialect, Endpoint};
 
 pub(crate) use self::place::Place;
 use crate::error::BuildError;
@@ -146,6 +146,37 @@ impl Directory {
     /// Where a request in `dialect` goes that names nobody.
     pub(crate) fn default_of(&self, dialect: Dialect) -> Option<Target> {
         self.by_dialect.iter().find(|(known, _)| *known == dialect).map(|(_, target)| *target)
+    }
+
+    /// Whom a request is for: whom it names, else the model's pool, else whoever speaks its dialect.
+    pub(crate) fn target(&self, to: Option<&str>, endpoint: Endpoint, model: &str) -> Option<Target> {
+        match to {
+            Some(name) => self.named(name),
+            None => self
+                .named(model)
+                .filter(|_| !model.is_empty())
+                .or_else(|| self.default_of(self.dialect_of(endpoint))),
+        }
+    }
+
+    /// The dialect of an endpoint; what both have, or neither, is for whoever is there.
+    pub(crate) fn dialect_of(&self, endpoint: Endpoint) -> Dialect {
+        match endpoint {
+            Endpoint::Messages | Endpoint::CountTokens => Dialect::Anthropic,
+            Endpoint::Models | Endpoint::Other if self.default_of(Dialect::OpenAi).is_none() => {
+                Dialect::Anthropic
+            }
+            _ => Dialect::OpenAi,
+        }
+    }
+
+    /// All pools by name.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = (&str, Target)> {
+        let upstream = |name: &str| self.places.iter().any(|place| *place.name == *name);
+        self.names
+            .iter()
+            .map(|(name, target)| (name.as_str(), *target))
+            .filter(move |(name, _)| !upstream(name))
     }
 
     /// The upstreams of a target: at least one, all of one dialect.

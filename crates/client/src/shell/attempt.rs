@@ -176,7 +176,7 @@ impl Attempt {
         let report = match reading {
             Reading::Success { usage } if self.streaming => {
                 // The upstream ignored that a stream was asked for. The answer is whole, so it is a stream of one piece.
-                self.report(Report::Opened(stream::of_one(status, headers, body)));
+                self.report(Report::Opened(stream::of_one(status, headers, body, usage)));
                 Report::Succeeded { usage, answer: None }
             }
             Reading::Success { usage } => {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::attempt::{ANSWER_CAP, Attempt, Ended, Report, WholeAnswer};
 use super::requests::Loss;
-use crate::answer::{Item, Opened, StreamError};
+use crate::answer::{Item, Opened, SeenUsage, StreamError};
 use crate::net::{Answer, Fault};
 
 /// Pieces that may wait for a slow caller before the upstream has to wait, too.
@@ -31,13 +31,15 @@ pub(super) fn is_stream(headers: &HeaderMap) -> bool {
 }
 
 /// A stream that is there already, in one piece.
-pub(super) fn of_one(status: StatusCode, headers: HeaderMap, body: Bytes) -> Opened {
+pub(super) fn of_one(status: StatusCode, headers: HeaderMap, body: Bytes, told: Option<FullUsage>) -> Opened {
+    let usage = SeenUsage::default();
+    usage.set(told);
     let (sender, items) = mpsc::channel(2);
     for piece in [body, Bytes::new()] {
         // There is room for both, and the receiver is right here.
         let _ = sender.try_send(Ok(piece));
     }
-    Opened { status, headers, items }
+    Opened { status, headers, items, usage }
 }
 
 /// Reads a stream to its end.
@@ -53,6 +55,7 @@ pub(super) async fn read(attempt: &Attempt, answer: Answer) -> Ended {
         observer: Some(Observer::new(attempt.place.provider.dialect, attempt.work.endpoint)),
         begun: false,
         told: 0,
+        seen: SeenUsage::default(),
     };
     loop {
         match body.next().await {
@@ -65,6 +68,8 @@ pub(super) async fn read(attempt: &Attempt, answer: Answer) -> Ended {
                 ended.link = Some(body.into_link());
                 return ended;
             }
+            // What breaks after the closing event takes nothing away.
+            Err(_) if reader.has_closed() => return reader.end().await,
             Err(fault) => return reader.fail(Loss::broken(fault)).await,
         }
     }
@@ -89,6 +94,7 @@ struct Reader<'a> {
     observer: Option<Observer>, // Gone at the end.
     begun: bool,                // An event came that is more than a sign of life.
     told: u64,                  // Tokens the engine knows of.
+    seen: SeenUsage,            // The usage the caller knows of.
 }
 
 impl Reader<'_> {
@@ -117,6 +123,7 @@ impl Reader<'_> {
         let produced = observer.output_tokens();
         if produced >= self.told + PRODUCED_STEP {
             self.told = produced;
+            self.seen.set(observer.usage());
             self.attempt.report(Report::Produced(produced));
         }
     }
@@ -147,11 +154,20 @@ impl Reader<'_> {
             Sink::Whole(_) | Sink::Open(_) => VecDeque::new(),
         };
         let headers = mem::take(&mut self.headers);
-        self.attempt.report(Report::Opened(Opened { status: self.status, headers, items }));
+        let usage = self.seen.clone();
+        self.attempt.report(Report::Opened(Opened { status: self.status, headers, items, usage }));
         for piece in held {
             sender.send(Ok(piece)).await.map_err(|_| left())?;
         }
         Ok(())
+    }
+
+    /// Whether the closing event has come, be it without the empty line behind it.
+    fn has_closed(&mut self) -> bool {
+        if let (Some(event), Some(observer)) = (self.parser.finish(), &mut self.observer) {
+            observer.handle_event(event);
+        }
+        self.observer.as_ref().is_some_and(|observer| observer.ended() && observer.error().is_none())
     }
 
     /// The upstream has closed the stream: was it whole?
@@ -168,6 +184,7 @@ impl Reader<'_> {
     }
 
     async fn succeed(mut self, usage: Option<FullUsage>) -> Ended {
+        self.seen.set(usage);
         if matches!(self.sink, Sink::Closed(_))
             && let Err(left) = self.open().await
         {

@@ -23,6 +23,30 @@ async fn a_pool_sends_under_its_own_model_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_could_serve_is_told_before() {
+    let server = Server::start(vec![]).await;
+    let member =
+        PoolMember { upstream: "mock".into(), send_as: Some("claude-haiku-4-5".into()), tier: 0, weight: 1 };
+    let pool = Pool::new("smart").member(member).upstream("other");
+    let client = server.builder().upstream(server.upstream("other")).pool(pool).build().unwrap();
+    let told = |to, path, model| {
+        let candidates = client.candidates(to, path, model);
+        let told = candidates.iter().map(|one| format!("{}/{}", one.upstream(), one.model()));
+        told.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(told(None, "/v1/messages", "smart"), "mock/claude-haiku-4-5 other/smart");
+    assert_eq!(told(None, "/v1/messages", "x"), "mock/x other/x");
+    assert_eq!(told(Some("other"), "/v1/messages", "smart"), "other/smart");
+    assert_eq!(told(Some("nobody"), "/v1/messages", "smart"), "");
+    assert_eq!(told(None, "/v1/chat/completions", "x"), "");
+    assert!(
+        client.candidates(None, "/v1/messages", "x").iter().all(|one| one.provider().name == "anthropic")
+    );
+    let pools: Vec<String> = client.pools().into_iter().map(|(name, _)| name).collect();
+    assert_eq!((pools, client.upstreams().len()), (vec!["smart".to_owned()], 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_upstream_serves_when_one_refuses_its_key() {
     let no = json(
         401,

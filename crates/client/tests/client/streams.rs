@@ -176,3 +176,29 @@ async fn a_final_no_is_passed_on() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_breaks_after_the_closing_event_takes_nothing_away() {
+    let whole = EVENTS.concat();
+    for kept in [whole.len(), whole.len() - 1, whole.len() - 2, whole.len() - 3] {
+        let script = vec![stream_head(), chunk(&whole[..kept]), Step::Close];
+        let server = Server::start(vec![script]).await;
+        let (bytes, error) = drain(server.client().stream(ask_stream()).await.unwrap()).await;
+        assert_eq!(bytes, whole[..kept]);
+        assert_eq!(error.is_none(), kept + 2 >= whole.len(), "{kept}: {error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_tells_its_usage() {
+    let server = Server::start(vec![stream(&EVENTS), json(200, ANSWER)]).await;
+    let client = server.client();
+    for _ in 0..2 {
+        let mut stream = client.stream(ask_stream()).await.unwrap();
+        while let Some(item) = stream.next().await {
+            item.unwrap();
+        }
+        let usage = stream.usage().unwrap();
+        assert_eq!((usage.input_tokens, usage.output_tokens), (10, 3));
+    }
+}
