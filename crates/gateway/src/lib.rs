@@ -4,11 +4,16 @@
 //! calls and where the request is to go, hands it to the one client that paces everything, and answers in the caller's own
 //! dialect.
 
+pub mod admin;
 mod answer;
 mod body;
+pub mod callers;
 pub mod front;
+pub mod handle;
 mod settings;
+pub mod state;
 
 pub use answer::{Kind, error, retry_after};
 pub use body::{Body, BodyError};
+pub use handle::Gateway;
 pub use settings::{Caps, Settings, Waiting};

@@ -99,7 +99,7 @@ pub(super) fn share(response: &mut Response<Body>, origin: HeaderValue) {
 }
 
 /// The dialect that errors at `path` are told in.
-pub(super) fn dialect(path: &str) -> Dialect {
+pub(crate) fn dialect(path: &str) -> Dialect {
     if path.contains("/v1/messages") || path.starts_with("/anthropic/") {
         Dialect::Anthropic
     } else {

@@ -26,6 +26,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 pub use self::drain::Drain;
+pub(crate) use self::gate::dialect;
 pub use self::listener::serve;
 pub use self::read::read_body;
 pub use self::refusal::Refusal;

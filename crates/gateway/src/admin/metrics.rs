@@ -1,0 +1,168 @@
+//! `/metrics`: the counters, and the standing of everything at this moment.
+
+use std::time::Duration;
+
+use paceline::core::engine::Health;
+use paceline::{LimiterStanding, Snapshot};
+use paceline_wire::Dialect;
+
+use super::counters::{Attempts, Counters, Outcome, WAITS};
+use super::page::Page;
+use crate::callers::Caller;
+
+/// Meters that are shown at most: in pass-through every credential has its own, and callers name the models.
+const MOST_LIMITERS: usize = 500;
+/// The same for upstreams.
+const MOST_UPSTREAMS: usize = 500;
+const PRIORITIES: [&str; 3] = ["interactive", "normal", "batch"];
+
+/// Everything, as Prometheus reads it.
+pub(super) fn page(
+    counters: &Counters,
+    snapshot: &Snapshot,
+    callers: &[std::sync::Arc<Caller>],
+    is_ready: bool,
+) -> String {
+    let mut page = Page::default();
+    requests(&mut page, counters);
+    attempts(&mut page, &counters.attempts());
+    standing(&mut page, snapshot, is_ready);
+    limits(&mut page, &snapshot.limiters);
+    upstreams(&mut page, snapshot);
+    spending(&mut page, callers);
+    page.finish()
+}
+
+fn requests(page: &mut Page, counters: &Counters) {
+    page.family("paceline_requests_total", "counter", "Requests of callers, by how they ended.");
+    for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
+        for outcome in Outcome::ALL {
+            let labels = [("dialect", dialect.name()), ("outcome", outcome.name())];
+            page.sample("paceline_requests_total", &labels, counters.requests(dialect, outcome));
+        }
+    }
+    page.family("paceline_reloads_total", "counter", "Reloads of the configuration.");
+    for (result, took_effect) in [("done", true), ("refused", false)] {
+        page.sample("paceline_reloads_total", &[("result", result)], counters.reloads(took_effect));
+    }
+}
+
+fn attempts(page: &mut Page, attempts: &Attempts) {
+    page.family(
+        "paceline_attempts_total",
+        "counter",
+        "Attempts that ended, by upstream and what came of them.",
+    );
+    for ((upstream, class), count) in &attempts.ended {
+        page.sample("paceline_attempts_total", &[("upstream", upstream), ("class", class)], count);
+    }
+    let name = "paceline_wait_seconds";
+    page.family(name, "histogram", "Time from taking a request to sending its first attempt.");
+    let mut below = 0;
+    for (most, count) in WAITS.iter().zip(attempts.waits) {
+        below += count;
+        let bound = (Duration::from_millis(*most).as_secs_f64()).to_string();
+        page.sample("paceline_wait_seconds_bucket", &[("le", &bound)], below);
+    }
+    below += attempts.waits[WAITS.len()];
+    page.sample("paceline_wait_seconds_bucket", &[("le", "+Inf")], below);
+    page.sample("paceline_wait_seconds_sum", &[], attempts.waited.as_secs_f64());
+    page.sample("paceline_wait_seconds_count", &[], below);
+    page.family("paceline_events_missed_total", "counter", "Events that came too fast to be counted.");
+    page.sample("paceline_events_missed_total", &[], attempts.missed);
+}
+
+fn standing(page: &mut Page, snapshot: &Snapshot, is_ready: bool) {
+    page.family("paceline_ready", "gauge", "1 while requests are taken, 0 while draining.");
+    page.sample("paceline_ready", &[], u8::from(is_ready));
+    page.family("paceline_waiting", "gauge", "Requests waiting for their turn.");
+    for (priority, waiting) in PRIORITIES.into_iter().zip(snapshot.waiting) {
+        page.sample("paceline_waiting", &[("priority", priority)], waiting);
+    }
+    let singles = [
+        ("paceline_in_flight", "gauge", "Attempts in flight.", snapshot.in_flight as u64),
+        ("paceline_sent_total", "counter", "Attempts sent.", snapshot.sent),
+        ("paceline_throttled_total", "counter", "Attempts that a provider throttled.", snapshot.throttled),
+        ("paceline_retries_total", "counter", "Retries charged to the retry budget.", snapshot.retries),
+    ];
+    for (name, kind, help, value) in singles {
+        page.family(name, kind, help);
+        page.sample(name, &[], value);
+    }
+}
+
+fn limits(page: &mut Page, limiters: &[LimiterStanding]) {
+    let shown = &limiters[..limiters.len().min(MOST_LIMITERS)];
+    let mut each = |name: &str, help: &str, value: fn(&paceline::core::engine::BucketView) -> u64| {
+        page.family(name, "gauge", help);
+        for limiter in shown {
+            for bucket in &limiter.view.buckets {
+                let window = window(bucket.quota.window);
+                let labels = [
+                    ("account", limiter.account.as_str()),
+                    ("models", &limiter.models),
+                    ("dimension", bucket.quota.dimension.name()),
+                    ("window", &window),
+                ];
+                page.sample(name, &labels, value(bucket));
+            }
+        }
+    };
+    each("paceline_limit", "What a provider grants in a window, as believed now.", |b| b.quota.limit);
+    each("paceline_used", "What we were charged in the last window.", |b| b.used);
+    page.family("paceline_limiters_untold", "gauge", "Meters beyond those that are shown.");
+    page.sample("paceline_limiters_untold", &[], limiters.len() - shown.len());
+}
+
+fn upstreams(page: &mut Page, snapshot: &Snapshot) {
+    let name = "paceline_upstream_health";
+    page.family(name, "gauge", "1 for the state that an upstream is in, 0 for the others; by credential where callers bring their own.");
+    for upstream in snapshot.upstreams.iter().take(MOST_UPSTREAMS) {
+        let caller = upstream.caller.as_deref().unwrap_or_default();
+        for state in ["closed", "open", "half_open", "out_of_service"] {
+            let labels = [("upstream", &*upstream.name), ("credential", caller), ("state", state)];
+            page.sample(name, &labels, u8::from(state == health(upstream.view.health)));
+        }
+    }
+}
+
+fn spending(page: &mut Page, callers: &[std::sync::Arc<Caller>]) {
+    let standing: Vec<_> = callers.iter().map(|caller| (&caller.name, caller.purse.standing())).collect();
+    let families = [
+        ("paceline_caller_limit", "What a caller may use in a window; money in millionths of a US dollar."),
+        ("paceline_caller_used", "What a caller used in the last window, reservations included."),
+    ];
+    for (family, (name, help)) in families.into_iter().enumerate() {
+        page.family(name, "gauge", help);
+        for (caller, allowances) in &standing {
+            for (allowance, spent) in allowances {
+                let window = window(allowance.window);
+                let labels =
+                    [("caller", &***caller), ("dimension", allowance.counted.name()), ("window", &window)];
+                page.sample(name, &labels, if family == 0 { allowance.limit } else { *spent });
+            }
+        }
+    }
+}
+
+/// The word for an upstream's state.
+pub(super) fn health(health: Health) -> &'static str {
+    match health {
+        Health::Closed => "closed",
+        Health::Open(_) => "open",
+        Health::HalfOpen => "half_open",
+        Health::OutOfService(_) => "out_of_service",
+    }
+}
+
+/// A window as people write it, in seconds where it is no round one.
+pub(super) fn window(window: Duration) -> String {
+    match (window.as_secs(), window.subsec_nanos()) {
+        (1, 0) => "s".to_owned(),
+        (60, 0) => "min".to_owned(),
+        (3_600, 0) => "hour".to_owned(),
+        (86_400, 0) => "day".to_owned(),
+        (seconds, 0) => format!("{seconds}s"),
+        _ => format!("{}s", window.as_secs_f64()),
+    }
+}
