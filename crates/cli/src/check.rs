@@ -2,16 +2,24 @@
 
 use std::io::{self, Write};
 
+use paceline::Priority;
+use paceline_core::quota::Dimension;
+use paceline_gateway::Settings;
+use paceline_gateway::callers::{Allowance, Counted};
+use paceline_wire::price::MicroUsd;
 use paceline_wire::terminal;
 
 use crate::args::CheckArgs;
-use crate::config::{self, Config, Quota, SecretSource};
+use crate::config::{self, Config, Quota, SecretSource, Server};
 use crate::exit::{Exit, Failure};
 use crate::progress::{limit_name, span};
 
 /// Checks the file and prints what it means.
 pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let config = config::load(&args.config)?;
+    if let Some(source) = &config.server.admin_token {
+        crate::serve::admin_token(source, &config.folder)?;
+    }
     for upstream in &config.upstreams {
         if let Some(source) = &upstream.api_key {
             source.read(&config.folder).map_err(|fault| {
@@ -31,13 +39,14 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
 }
 
 fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "serve on {}, admin on {}", config.server.listen, config.server.admin)?;
+    server(&config.server, out)?;
     for upstream in &config.upstreams {
         let url = upstream.base_url.as_ref().or(upstream.provider.base_url.as_ref());
         let account = upstream.account.as_deref().unwrap_or(&upstream.name);
         let key = match &upstream.api_key {
             Some(SecretSource::Env(name)) => format!("key from `{name}`"),
             Some(SecretSource::File { path, .. }) => format!("key from the file `{}`", path.display()),
+            None if upstream.pass_through => "callers' own keys".to_owned(),
             None => "the provider's usual key, if any".to_owned(),
         };
         let url = url.map_or("nowhere", String::as_str);
@@ -59,12 +68,41 @@ fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "model `{}`: {}{send_as}{fallback}", pool.model, pool.upstreams.join(", "))?;
     }
     for caller in &config.callers {
-        let hash = &caller.key_hash[..8];
-        let budget = caller.budget.map(|(amount, window)| format!(", at most {amount} in {}", span(window)));
-        let (priority, weight, budget) = (caller.priority, caller.weight, budget.unwrap_or_default());
-        writeln!(out, "caller `{}`: key hash {hash}…, {priority}, weight {weight}{budget}", caller.name)?;
+        let (name, key, weight) = (&caller.name, caller.key, caller.weight);
+        let priority = match caller.priority {
+            Priority::Interactive => "interactive",
+            Priority::Normal => "normal",
+            Priority::Batch => "batch",
+        };
+        let bounds: String =
+            caller.allowances.iter().map(|it| format!(", at most {}", allowance(it))).collect();
+        writeln!(out, "caller `{name}`: key hash {key:?}, {priority}, weight {weight}{bounds}")?;
     }
     Ok(())
+}
+
+fn server(server: &Server, out: &mut impl Write) -> io::Result<()> {
+    match server.admin {
+        Some(admin) => writeln!(out, "serve on {}, admin on {admin}", server.listen)?,
+        None => writeln!(out, "serve on {}, no admin", server.listen)?,
+    }
+    let Settings { hosts, origins, waiting, .. } = &server.settings;
+    for (what, names) in [("hosts", hosts), ("origins", origins)] {
+        if !names.is_empty() {
+            writeln!(out, "{what} besides this machine's: {}", names.join(", "))?;
+        }
+    }
+    let (most, longest, drain) = (server.waiting, span(waiting.longest), span(server.drain));
+    writeln!(out, "at most {most} requests wait, for {longest} at most; draining takes {drain} at most")
+}
+
+fn allowance(allowance: &Allowance) -> String {
+    let Allowance { counted, window, limit } = *allowance;
+    match counted {
+        Counted::Requests => format!("{limit} {}", limit_name(Dimension::Requests, window)),
+        Counted::Tokens => format!("{limit} {}", limit_name(Dimension::TotalTokens, window)),
+        Counted::Money => format!("{} in {}", MicroUsd::new(limit), span(window)),
+    }
 }
 
 fn limits(quota: &Quota) -> String {

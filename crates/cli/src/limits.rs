@@ -4,25 +4,18 @@
 //! Without it a run just learns again, so nothing here stops one. A file that is not ours to read is not ours to replace:
 //! it is left as it is.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use paceline::LearnedLimits;
-use paceline_core::engine::{Learned, LimitSource};
-use paceline_core::quota::{Dimension, Quota};
+use paceline_gateway::state::{self, LimitEntry};
 use serde::{Deserialize, Serialize};
 
 /// The format of the file.
 const VERSION: u32 = 1;
-/// Limits that nobody has confirmed for so long are learned anew.
-const OLDEST: Duration = Duration::from_secs(86_400);
-/// The longest window of a limit.
-const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 86_400);
-/// The most a file may hold; a bigger one is something else.
-const MOST_BYTES: u64 = 8 * 1024 * 1024;
+/// What was used of shorter windows is over, mostly, when the next run begins.
+const LASTING_WINDOW: Duration = Duration::from_secs(3_600);
 
 /// The file of limits of one output.
 #[derive(Debug)]
@@ -39,7 +32,7 @@ impl LimitsFile {
 
     /// The limits that are still fresh at `now`. An error says why there are none; the file is not touched any more then.
     pub(crate) fn load(&mut self, now: SystemTime) -> Result<Vec<LearnedLimits>, String> {
-        let read = match read(&self.path) {
+        let read = match state::read(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => Err(error.to_string()),
             Ok(text) => parse(&text, now),
@@ -53,29 +46,17 @@ impl LimitsFile {
 
     /// Replaces what the file holds. An error says why that could not be; it is not tried again.
     pub(crate) fn store(&mut self, learned: &[LearnedLimits], now: SystemTime) -> Result<(), String> {
-        if !self.usable || learned.is_empty() {
+        let limits = state::entries(learned, unix(now), LASTING_WINDOW);
+        if !self.usable || limits.is_empty() {
             return Ok(());
         }
-        self.replace(&written(learned, now)).map_err(|error| {
+        state::replace(&self.path, &written(limits), true).map_err(|error| {
             self.usable = false;
             format!(
                 "cannot keep the limits in `{}`: {error}; the next run learns them again",
                 self.path.display()
             )
         })
-    }
-
-    /// Whoever reads meanwhile, or after a crash, finds the old or the new text, whole.
-    fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let fresh = self.path.with_extension("json.new");
-        match fs::remove_file(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {} // Left by a run that was killed just here.
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &self.path)
     }
 }
 
@@ -84,48 +65,7 @@ impl LimitsFile {
 #[serde(deny_unknown_fields)]
 struct Kept {
     paceline_limits: u32, // The version, under a name that says whose file this is.
-    limits: Vec<Entry>,
-}
-
-/// One limit.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    provider: String,
-    account: String,
-    models: String,
-    dimension: String,
-    window_ms: u64,
-    limit: u64,
-    source: Source,
-    confirmed: u64, // Unix time in seconds.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    used: u64, // In the window that ended then; of long windows only.
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Source {
-    Reported,
-    Learned,
-    Typed, // By flags or configuration, so it is only what was used of it that matters.
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    // Opening a pipe would wait for its other end.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut text = String::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_string(&mut text)?;
-    match text.len() as u64 {
-        0..=MOST_BYTES => Ok(text),
-        _ => Err(io::Error::other(format!("it is over {} MiB", MOST_BYTES >> 20))),
-    }
+    limits: Vec<LimitEntry>,
 }
 
 fn parse(text: &str, now: SystemTime) -> Result<Vec<LearnedLimits>, String> {
@@ -133,74 +73,11 @@ fn parse(text: &str, now: SystemTime) -> Result<Vec<LearnedLimits>, String> {
     if kept.paceline_limits != VERSION {
         return Err(format!("its version is {}", kept.paceline_limits));
     }
-    let now = unix(now);
-    let mut all: Vec<LearnedLimits> = Vec::new();
-    for entry in kept.limits {
-        let mut learned = entry.learned(now).ok_or("one of them makes no sense")?;
-        if OLDEST < learned.age && 0 < learned.used && learned.age < learned.quota.window {
-            // The limit is not to be relied on any more, but what was used of a month still is.
-            learned.source = LimitSource::Typed;
-        } else if OLDEST < learned.age {
-            continue;
-        }
-        // What was confirmed in the future was confirmed by a clock that is not to be trusted.
-        if now < Duration::from_secs(entry.confirmed) {
-            continue;
-        }
-        let Entry { provider, account, models, .. } = entry;
-        let same = |known: &&mut LearnedLimits| {
-            (&known.provider, &known.account, &known.models) == (&provider, &account, &models)
-        };
-        match all.iter_mut().rev().find(same) {
-            Some(known) => known.limits.push(learned),
-            None => all.push(LearnedLimits { provider, account, models, limits: vec![learned] }),
-        }
-    }
-    Ok(all)
+    Ok(state::learned(kept.limits, unix(now)).ok_or("one of them makes no sense")?)
 }
 
-impl Entry {
-    fn learned(&self, now: Duration) -> Option<Learned> {
-        let dimension = Dimension::ALL.into_iter().find(|known| known.name() == self.dimension)?;
-        let window = Duration::from_millis(self.window_ms);
-        if self.limit == 0 || window.is_zero() || LONGEST_WINDOW < window {
-            return None;
-        }
-        Some(Learned {
-            quota: Quota { dimension, window, limit: self.limit },
-            source: match self.source {
-                Source::Reported => LimitSource::Reported,
-                Source::Learned => LimitSource::Learned,
-                Source::Typed if self.used == 0 => return None,
-                Source::Typed => LimitSource::Typed,
-            },
-            used: self.used,
-            age: now.saturating_sub(Duration::from_secs(self.confirmed)),
-        })
-    }
-}
-
-fn written(learned: &[LearnedLimits], now: SystemTime) -> Vec<u8> {
-    let now = unix(now);
-    let entries = learned.iter().flat_map(|of| of.limits.iter().map(move |limit| (of, limit)));
-    let entry = |(of, limit): (&LearnedLimits, &Learned)| {
-        Some(Entry {
-            provider: of.provider.clone(),
-            account: of.account.clone(),
-            models: of.models.clone(),
-            dimension: limit.quota.dimension.name().to_owned(),
-            window_ms: u64::try_from(limit.quota.window.as_millis()).ok()?,
-            limit: limit.quota.limit,
-            source: match limit.source {
-                LimitSource::Reported => Source::Reported,
-                LimitSource::Learned => Source::Learned,
-                LimitSource::Typed => Source::Typed,
-            },
-            used: limit.used,
-            confirmed: now.saturating_sub(limit.age).as_secs(),
-        })
-    };
-    let kept = Kept { paceline_limits: VERSION, limits: entries.filter_map(entry).collect() };
+fn written(limits: Vec<LimitEntry>) -> Vec<u8> {
+    let kept = Kept { paceline_limits: VERSION, limits };
     let mut text = serde_json::to_vec_pretty(&kept).expect("strings and numbers always become JSON");
     text.push(b'\n');
     text
@@ -212,6 +89,12 @@ fn unix(time: SystemTime) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use paceline_core::engine::{Learned, LimitSource};
+    use paceline_core::quota::{Dimension, Quota};
+    use paceline_gateway::state::MOST_BYTES;
+
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);

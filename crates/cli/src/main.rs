@@ -4,12 +4,14 @@ mod args;
 mod check;
 mod config;
 mod exit;
+mod keys;
 mod limits;
 mod messages;
 mod mock;
 mod progress;
 mod run;
 mod sending;
+mod serve;
 mod signals;
 mod sim;
 mod summary;
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
     };
     let ended = match &cli.command {
         Command::Run(args) => run::run(args),
+        Command::Serve(args) => serve::serve(args),
+        Command::Keys(args) => keys::keys(args),
         Command::Mock(args) => mock::mock(args),
         Command::Sim(args) => sim::sim(args),
         Command::Check(args) => check::check(args),

@@ -1,19 +1,30 @@
 //! Signals: the first Ctrl-C or SIGTERM asks for an orderly end, the second one gets it at once.
 //!
-//! SIGHUP is taken and dropped: a job outlives its terminal. SIGPIPE is ignored by Rust's runtime; a closed stdout shows
-//! as a failed write.
+//! SIGHUP is taken. A job drops it, because it outlives its terminal; a gateway reads its configuration again. SIGPIPE is
+//! ignored by Rust's runtime; a closed stdout shows as a failed write.
 
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 
 use crate::exit::Exit;
 
 /// The signals that people and service managers send.
 pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+    hangup: unix::Signal,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP.
+    Hangup,
 }
 
 impl Signals {
@@ -26,13 +37,24 @@ impl Signals {
         })
     }
 
+    /// Waits for any of them.
+    pub(crate) async fn any(&mut self) -> Signal {
+        tokio::select! {
+            Some(()) = self.interrupt.recv() => Signal::Interrupt,
+            Some(()) = self.terminate.recv() => Signal::Terminate,
+            Some(()) = self.hangup.recv() => Signal::Hangup,
+            // Signals come as long as there is a runtime.
+            else => std::future::pending().await,
+        }
+    }
+
     /// Waits for a request to end, and says how the program will then end.
     pub(crate) async fn next(&mut self) -> Exit {
         loop {
-            tokio::select! {
-                Some(()) = self.interrupt.recv() => return Exit::Interrupted,
-                Some(()) = self.terminate.recv() => return Exit::Terminated,
-                Some(()) = self.hangup.recv() => {}
+            match self.any().await {
+                Signal::Interrupt => return Exit::Interrupted,
+                Signal::Terminate => return Exit::Terminated,
+                Signal::Hangup => {}
             }
         }
     }

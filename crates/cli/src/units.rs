@@ -39,6 +39,21 @@ pub(crate) fn spending(text: &str) -> Result<(MicroUsd, Duration), String> {
     Ok((money(amount)?, rate.window))
 }
 
+/// The most bytes that make sense for one body.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// A number of bytes such as `32 MiB`, `512 KiB`, `1000000`.
+pub(crate) fn bytes(text: &str) -> Result<usize, String> {
+    let remedy = || format!("`{text}` is not a number of bytes up to 1 GiB; write it as `32 MiB`");
+    let (digits, shift) = [("KiB", 10), ("MiB", 20), ("GiB", 30)]
+        .into_iter()
+        .find_map(|(unit, shift)| Some((text.trim().strip_suffix(unit)?, shift)))
+        .unwrap_or((text.trim(), 0));
+    let number: u64 = digits.trim().parse().map_err(|_| remedy())?;
+    let bytes = number.checked_mul(1 << shift).filter(|bytes| (1..=MOST_BYTES).contains(bytes));
+    bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(remedy)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +88,24 @@ mod tests {
             [("50", Some(50)), ("30k", Some(30_000)), ("0", None), ("many", None), ("-1", None)]
         {
             assert_eq!(count(text).ok(), amount, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        let cases = [
+            ("32 MiB", Some(32 << 20)),
+            ("512KiB", Some(512 << 10)),
+            ("1 GiB", Some(1 << 30)),
+            ("1000", Some(1_000)),
+            ("2 GiB", None),
+            ("0", None),
+            ("32 MB", None),
+            ("-1", None),
+            ("99999999999 GiB", None),
+        ];
+        for (text, size) in cases {
+            assert_eq!(bytes(text).ok(), size, "{text}");
         }
     }
 

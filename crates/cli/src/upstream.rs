@@ -6,6 +6,7 @@ use std::path::Path;
 
 use paceline::wire::provider::{Auth, Catalog, Provider};
 use paceline::{Ceilings, Pool, PoolMember, Secret, Upstream};
+use paceline_gateway::callers::{KeyHash, check_secret};
 
 use crate::args::Target;
 use crate::config::{self, Config};
@@ -152,7 +153,7 @@ fn from_config(config: &Config, name: Option<&str>, model: Option<&str>) -> Resu
         providers: chosen.iter().map(|upstream| (upstream.name.clone(), upstream.provider.clone())).collect(),
         upstreams: chosen
             .iter()
-            .map(|upstream| configured(upstream, &config.folder))
+            .map(|upstream| Ok(configured(upstream, &config.folder)?.0))
             .collect::<Result<_, _>>()?,
         pools,
         ceilings: config
@@ -164,7 +165,11 @@ fn from_config(config: &Config, name: Option<&str>, model: Option<&str>) -> Resu
     })
 }
 
-fn configured(upstream: &config::Upstream, folder: &Path) -> Result<Upstream, Failure> {
+/// An upstream of the configuration, and what its key hashes to when that may serve as a caller's.
+pub(crate) fn configured(
+    upstream: &config::Upstream,
+    folder: &Path,
+) -> Result<(Upstream, Option<KeyHash>), Failure> {
     let provider = upstream.provider;
     let mut built = Upstream::new(upstream.name.clone(), provider.clone());
     if let Some(url) = &upstream.base_url {
@@ -172,6 +177,9 @@ fn configured(upstream: &config::Upstream, folder: &Path) -> Result<Upstream, Fa
     }
     if let Some(account) = &upstream.account {
         built = built.account(account);
+    }
+    if upstream.pass_through {
+        return Ok((built.pass_through(), None));
     }
     let key = match &upstream.api_key {
         Some(source) => Some(
@@ -182,13 +190,23 @@ fn configured(upstream: &config::Upstream, folder: &Path) -> Result<Upstream, Fa
         None => key_in(provider, &ProcessEnvironment).map(|(_, key)| key),
     };
     match key {
-        Some(key) => Ok(built.api_key(Secret::new(key))),
-        None if keyless(provider) => Ok(built.allow_plain_http()),
+        Some(key) => {
+            let hash = guard(&key);
+            Ok((built.api_key(Secret::new(key)), hash))
+        }
+        None if keyless(provider) => Ok((built.allow_plain_http(), None)),
         None => Err(no_key(provider)),
     }
 }
 
-fn pool_of(pool: &config::Pool, config: &Config) -> Pool {
+/// What an upstream's key hashes to, so that whoever presents it is let in. A key that could be guessed lets nobody in.
+pub(crate) fn guard(key: &str) -> Option<KeyHash> {
+    let key = key.trim();
+    check_secret(key).is_ok().then(|| KeyHash::of(key.as_bytes()))
+}
+
+/// A pool of the configuration, with the pools that step in.
+pub(crate) fn pool_of(pool: &config::Pool, config: &Config) -> Pool {
     let mut built = Pool::new(pool.model.clone());
     let tiers = std::iter::once(pool).chain(fallbacks(pool, config));
     for (tier, source) in (0u8..).zip(tiers) {
@@ -205,7 +223,8 @@ fn fallbacks<'a>(pool: &'a config::Pool, config: &'a Config) -> impl Iterator<It
     pool.fallback.iter().filter_map(|name| config.pools.iter().find(|other| other.model == *name))
 }
 
-fn ceilings_of(quota: &config::Quota) -> Ceilings {
+/// A quota of the configuration.
+pub(crate) fn ceilings_of(quota: &config::Quota) -> Ceilings {
     let mut ceilings = Ceilings::new().account(&quota.account);
     for model in &quota.models {
         ceilings = ceilings.model(model);
@@ -246,7 +265,7 @@ fn detect(model: Option<&str>, env: &dyn Environment) -> Result<&'static Provide
 }
 
 /// The first of the provider's variables that is set, and what it holds.
-fn key_in<'a>(provider: &'a Provider, env: &dyn Environment) -> Option<(&'a str, String)> {
+pub(crate) fn key_in<'a>(provider: &'a Provider, env: &dyn Environment) -> Option<(&'a str, String)> {
     provider.env.iter().find_map(|name| env.get(name).map(|key| (name.as_str(), key)))
 }
 
@@ -254,7 +273,8 @@ fn keyless(provider: &Provider) -> bool {
     provider.auth == Auth::None || provider.name == COMPATIBLE
 }
 
-fn checked(key: String, place: &str) -> Result<Secret, Failure> {
+/// A key that can be one; `place` is where it was found.
+pub(crate) fn checked(key: String, place: &str) -> Result<Secret, Failure> {
     match config::check_secret(key.trim()) {
         Ok(()) => Ok(Secret::new(key)),
         Err(fault) => Err(Failure::usage(anyhow::anyhow!("{place} {fault}"))),

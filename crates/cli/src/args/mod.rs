@@ -2,6 +2,7 @@
 
 mod mock;
 mod run;
+mod serve;
 mod sim;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use mock::MockArgs;
 pub(crate) use run::{Ceilings, ProgressStyle, RunArgs, Target};
+pub(crate) use serve::{KeysArgs, KeysCommand, LogForm, LogLevel, OrNone, ProviderUrl, ServeArgs};
 pub(crate) use sim::SimArgs;
 
 /// Sends work to AI providers at the full speed of their rate limits, and loses nothing.
@@ -24,6 +26,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs a file of prompts: JSONL in, JSONL out; the same command resumes
     Run(Box<RunArgs>),
+    /// Serves a gateway: set a base URL, and requests wait their turn instead of failing
+    Serve(Box<ServeArgs>),
+    /// Makes keys for callers of the gateway
+    Keys(KeysArgs),
     /// Plays an AI provider on this machine: real limits, headers, errors, streams, scripted faults
     Mock(Box<MockArgs>),
     /// Runs the pacing engine against models of providers, in virtual time, and prints the figures

@@ -1,35 +1,34 @@
 //! From what the file says to what holds: names resolve, nothing is doubled, every value makes sense.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
+use paceline::Priority;
 use paceline_core::quota::{self, Dimension};
-use paceline_wire::price::MicroUsd;
+use paceline_gateway::callers::{Allowance, CallerConfig, Counted, KeyHash};
 use paceline_wire::provider::{Catalog, Provider};
 use toml::Spanned;
 
 use super::file;
 use super::place::Problem;
 use super::secret::SecretSource;
+use super::server::{self, Server};
 
-/// Where the gateway listens unless told otherwise: this machine only.
-const LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 4000);
-/// The same for its admin side.
-const ADMIN: ([u8; 4], u16) = ([127, 0, 0, 1], 4001);
 /// Hashes of the empty key (SHA-256, BLAKE3): whoever stored one stored nothing.
 const EMPTY_HASHES: [&str; 2] = [
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
 ];
 
+/// Keys that documentation shows: their hashes protect nothing.
+const SAMPLES: [&str; 3] = ["sk-1234", "changeme", "your-api-key"];
+
 /// A checked configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// The folder of the file: relative paths start here.
     pub(crate) folder: PathBuf,
-    /// Where the gateway listens.
+    /// How the gateway serves.
     pub(crate) server: Server,
     /// The places to send to, names unique.
     pub(crate) upstreams: Vec<Upstream>,
@@ -38,16 +37,7 @@ pub(crate) struct Config {
     /// Model names that callers use, each served by known upstreams.
     pub(crate) pools: Vec<Pool>,
     /// Our own callers, names unique.
-    pub(crate) callers: Vec<Caller>,
-}
-
-/// Where the gateway listens.
-#[derive(Debug)]
-pub(crate) struct Server {
-    /// For callers.
-    pub(crate) listen: SocketAddr,
-    /// For the operator.
-    pub(crate) admin: SocketAddr,
+    pub(crate) callers: Vec<CallerConfig>,
 }
 
 /// One place to send to.
@@ -61,6 +51,8 @@ pub(crate) struct Upstream {
     pub(crate) base_url: Option<String>,
     /// Its credential's place; the provider's own variable when absent.
     pub(crate) api_key: Option<SecretSource>,
+    /// Has no key: its callers' own go there.
+    pub(crate) pass_through: bool,
     /// Whom its limits count against.
     pub(crate) account: Option<String>,
 }
@@ -91,32 +83,19 @@ pub(crate) struct Pool {
     pub(crate) fallback: Vec<String>,
 }
 
-/// One of our own callers.
-#[derive(Debug)]
-pub(crate) struct Caller {
-    /// Its unique name.
-    pub(crate) name: String,
-    /// What its key hashes to, in lower-case hexadecimal.
-    pub(crate) key_hash: String,
-    /// The class of its requests.
-    pub(crate) priority: &'static str,
-    /// Its share beside other callers.
-    pub(crate) weight: u32,
-    /// What it may spend, and over how long.
-    pub(crate) budget: Option<(MicroUsd, Duration)>,
-}
-
 /// Checks a parsed file as a whole.
 pub(super) fn check(file: file::File, folder: PathBuf) -> Result<Config, Problem> {
     unique("upstream", file.upstream.iter().map(|upstream| &upstream.name))?;
     unique("pool", file.pool.iter().map(|pool| &pool.model))?;
     unique("caller", file.caller.iter().map(|caller| &caller.name))?;
-    let server = server(&file.server)?;
+    let server = server::server(&file.server)?;
+    check_pass_through(&file.upstream, &file.caller)?;
     let upstreams = file.upstream.into_iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
     let quotas = file.quota.iter().map(|quota| check_quota(quota, &upstreams)).collect::<Result<_, _>>()?;
     let pools =
         file.pool.iter().map(|pool| check_pool(pool, &upstreams, &file.pool)).collect::<Result<_, _>>()?;
-    let callers = file.caller.iter().map(caller).collect::<Result<_, _>>()?;
+    let callers = file.caller.iter().map(caller).collect::<Result<Vec<_>, _>>()?;
+    unique_keys(&file.caller, &callers)?;
     Ok(Config { folder, server, upstreams, quotas, pools, callers })
 }
 
@@ -139,36 +118,6 @@ fn filled(what: &str, name: &Spanned<String>) -> Result<(), Problem> {
     Ok(())
 }
 
-fn server(server: &file::Server) -> Result<Server, Problem> {
-    let listen = address(server.listen.as_ref(), LISTEN, server.allow_remote)?;
-    let admin = address(server.admin.as_ref(), ADMIN, server.allow_remote)?;
-    match [&server.admin, &server.listen].into_iter().flatten().next() {
-        Some(either) if listen == admin => {
-            Err(Problem::at(either.span(), "callers and admin cannot share one address")
-                .hint("give each its own port"))
-        }
-        _ => Ok(Server { listen, admin }),
-    }
-}
-
-fn address(
-    text: Option<&Spanned<String>>,
-    usual: ([u8; 4], u16),
-    remote: bool,
-) -> Result<SocketAddr, Problem> {
-    let Some(text) = text else { return Ok(usual.into()) };
-    let address: SocketAddr = text.get_ref().parse().map_err(|_| {
-        let usual = SocketAddr::from(usual);
-        Problem::at(text.span(), format!("`{}` is not an address with a port", text.get_ref()))
-            .hint(format!("write it as `{usual}`"))
-    })?;
-    if address.ip().is_loopback() || remote {
-        return Ok(address);
-    }
-    Err(Problem::at(text.span(), format!("`{address}` can be reached from other machines"))
-        .hint("listen on 127.0.0.1, or say `allow_remote = true` if that is meant"))
-}
-
 fn upstream(upstream: file::Upstream) -> Result<Upstream, Problem> {
     let name = upstream.provider.get_ref();
     let catalog = Catalog::embedded();
@@ -184,6 +133,7 @@ fn upstream(upstream: file::Upstream) -> Result<Upstream, Problem> {
         provider,
         base_url: upstream.base_url.map(Spanned::into_inner),
         api_key: upstream.api_key,
+        pass_through: upstream.pass_through.is_some_and(Spanned::into_inner),
         account: upstream.account.map(Spanned::into_inner),
     })
 }
@@ -259,27 +209,78 @@ fn check_pool(pool: &file::Pool, upstreams: &[Upstream], pools: &[file::Pool]) -
     })
 }
 
-fn caller(caller: &file::Caller) -> Result<Caller, Problem> {
-    let hash = caller.key_hash.get_ref().to_ascii_lowercase();
-    if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Problem::at(caller.key_hash.span(), "`key_hash` is not a hash of 64 hexadecimal digits")
-            .hint("the key itself does not stand in this file"));
+fn caller(caller: &file::Caller) -> Result<CallerConfig, Problem> {
+    let problem = |message: &str| Problem::at(caller.key_hash.span(), message);
+    let key: KeyHash = caller.key_hash.get_ref().parse().map_err(|()| {
+        problem("`key_hash` is not a hash of 64 hexadecimal digits").hint(
+            "the key itself does not stand in this file; `paceline keys new` draws one and shows its hash",
+        )
+    })?;
+    if EMPTY_HASHES.contains(&key.to_string().as_str()) {
+        return Err(problem("`key_hash` is the hash of an empty key"));
     }
-    if EMPTY_HASHES.contains(&hash.as_str()) {
-        return Err(Problem::at(caller.key_hash.span(), "`key_hash` is the hash of an empty key"));
+    if SAMPLES.iter().any(|sample| key == KeyHash::of(sample.as_bytes())) {
+        return Err(
+            problem("`key_hash` is the hash of a sample key").hint("draw one with `paceline keys new`")
+        );
     }
     if let Some(zero) = caller.weight.as_ref().filter(|weight| *weight.get_ref() == 0) {
         return Err(Problem::at(zero.span(), "`weight = 0` would starve this caller"));
     }
-    Ok(Caller {
+    let rates = [(Counted::Requests, &caller.requests), (Counted::Tokens, &caller.tokens)];
+    let quotas = rates.into_iter().flat_map(|(counted, rates)| {
+        rates.0.iter().map(move |rate| Allowance { counted, window: rate.window, limit: rate.limit })
+    });
+    let budget = caller.budget.map(|budget| Allowance {
+        counted: Counted::Money,
+        window: budget.1,
+        limit: budget.0.micros(),
+    });
+    Ok(CallerConfig {
         name: caller.name.get_ref().clone(),
-        key_hash: hash,
+        key,
         priority: match caller.priority {
-            file::Priority::Interactive => "interactive",
-            file::Priority::Normal => "normal",
-            file::Priority::Batch => "batch",
+            file::Priority::Interactive => Priority::Interactive,
+            file::Priority::Normal => Priority::Normal,
+            file::Priority::Batch => Priority::Batch,
         },
         weight: caller.weight.as_ref().map_or(1, |weight| *weight.get_ref()),
-        budget: caller.budget.map(|budget| (budget.0, budget.1)),
+        allowances: quotas.chain(budget).collect(),
     })
+}
+
+/// Two callers with one key could not be told apart.
+fn unique_keys(texts: &[file::Caller], callers: &[CallerConfig]) -> Result<(), Problem> {
+    let mut seen = HashSet::new();
+    for (text, caller) in texts.iter().zip(callers) {
+        if !seen.insert(caller.key) {
+            return Err(Problem::at(text.key_hash.span(), "another caller has the same key")
+                .hint("draw one for each with `paceline keys new`"));
+        }
+    }
+    Ok(())
+}
+
+/// A caller's own credential goes to every upstream that could serve, or to none: it is no business of the others.
+fn check_pass_through(upstreams: &[file::Upstream], callers: &[file::Caller]) -> Result<(), Problem> {
+    let passing = |upstream: &&file::Upstream| upstream.pass_through.as_ref().is_some_and(|it| *it.get_ref());
+    let Some(first) = upstreams.iter().find(passing) else { return Ok(()) };
+    if let Some(own) = upstreams.iter().find(|upstream| passing(upstream) && upstream.api_key.is_some()) {
+        return Err(Problem::at(own.name.span(), "an upstream with `pass_through` has no `api_key`"));
+    }
+    if let Some(other) = upstreams.iter().find(|upstream| !passing(upstream)) {
+        let message = format!(
+            "`{}` passes callers' own keys on, `{}` does not; all do or none does",
+            first.name.get_ref(),
+            other.name.get_ref()
+        );
+        return Err(Problem::at(other.name.span(), message).hint("run two gateways for both"));
+    }
+    match callers.first() {
+        Some(caller) => {
+            Err(Problem::at(caller.name.span(), "callers with keys of ours have none to pass on")
+                .hint("give the upstreams an `api_key` instead of `pass_through`"))
+        }
+        None => Ok(()),
+    }
 }

@@ -26,7 +26,16 @@ pub(super) struct File {
 pub(super) struct Server {
     pub(super) listen: Option<Spanned<String>>,
     pub(super) admin: Option<Spanned<String>>,
+    pub(super) admin_token: Option<SecretSource>,
     pub(super) allow_remote: bool,
+    pub(super) hosts: Vec<Spanned<String>>,
+    pub(super) origins: Vec<Spanned<String>>,
+    pub(super) longest_wait: Option<Span>,
+    pub(super) drain: Option<Span>,
+    pub(super) connections: Option<Spanned<u32>>,
+    pub(super) connections_per_address: Option<Spanned<u32>>,
+    pub(super) waiting: Option<Spanned<u32>>,
+    pub(super) body: Option<Size>,
 }
 
 /// `[[upstream]]`: one place to send to.
@@ -37,6 +46,7 @@ pub(super) struct Upstream {
     pub(super) provider: Spanned<String>,
     pub(super) base_url: Option<Spanned<String>>,
     pub(super) api_key: Option<SecretSource>,
+    pub(super) pass_through: Option<Spanned<bool>>,
     pub(super) account: Option<Spanned<String>>,
 }
 
@@ -78,6 +88,10 @@ pub(super) struct Caller {
     #[serde(default)]
     pub(super) priority: Priority,
     pub(super) weight: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub(super) requests: Rates,
+    #[serde(default)]
+    pub(super) tokens: Rates,
     pub(super) budget: Option<Budget>,
 }
 
@@ -99,6 +113,26 @@ impl<'de> Deserialize<'de> for Rates {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let text = String::deserialize(input)?;
         Rate::parse_list(&text).map(Rates).map_err(D::Error::custom)
+    }
+}
+
+/// A span of time, as in `"90s"`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span(pub(super) std::time::Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        units::duration(&String::deserialize(input)?).map(Span).map_err(D::Error::custom)
+    }
+}
+
+/// So many bytes, as in `"32 MiB"`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size(pub(super) usize);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        units::bytes(&String::deserialize(input)?).map(Size).map_err(D::Error::custom)
     }
 }
 

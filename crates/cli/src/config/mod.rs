@@ -6,12 +6,14 @@ mod check;
 mod file;
 mod place;
 mod secret;
+mod server;
 
 use std::path::{Path, PathBuf};
 
 pub(crate) use check::{Config, Pool, Quota, Upstream};
 pub(crate) use place::closest;
 pub(crate) use secret::{SecretSource, check as check_secret};
+pub(crate) use server::{NONE, Server};
 
 use crate::exit::Failure;
 use place::Problem;

@@ -8,6 +8,10 @@ use crate::{command, ended, paceline};
 
 const UPSTREAM: &str = "[[upstream]]\nname = \"a\"\nprovider = \"anthropic\"\n";
 
+fn hashed(letter: &str) -> String {
+    format!("key_hash = \"{}\"\n", letter.repeat(64))
+}
+
 #[test]
 fn every_fault_names_its_line_its_key_and_a_remedy() {
     let hash = "key_hash = \"af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262\"\n";
@@ -60,6 +64,34 @@ fn every_fault_names_its_line_its_key_and_a_remedy() {
         ("open to the world", "[server]\nlisten = \"0.0.0.0:4000\"\n".to_owned()),
         ("no address", "[server]\nlisten = \"localhost\"\n".to_owned()),
         ("one address for both", "[server]\nadmin = \"127.0.0.1:4000\"\n".to_owned()),
+        ("admin without a token", "[server]\nadmin = \"0.0.0.0:1\"\nallow_remote = true\n".to_owned()),
+        ("a token in the file", "[server]\nadmin_token = \"canary\"\n".to_owned()),
+        ("a host with a port", "[server]\nhosts = [\"llm.example.com:443\"]\n".to_owned()),
+        ("an origin with a path", "[server]\norigins = [\"https://chat.example.com/\"]\n".to_owned()),
+        ("every origin", "[server]\norigins = [\"*\"]\n".to_owned()),
+        ("a wait without a unit", "[server]\nlongest_wait = \"300\"\n".to_owned()),
+        ("a body of nothing", "[server]\nbody = \"0 MiB\"\n".to_owned()),
+        ("no connection at all", "[server]\nconnections = 0\n".to_owned()),
+        (
+            "a key to pass on and one of its own",
+            format!("{UPSTREAM}api_key = {{ env = \"A\" }}\npass_through = true\n"),
+        ),
+        (
+            "one that passes keys on beside one that does not",
+            format!("{UPSTREAM}pass_through = true\n[[upstream]]\nname = \"b\"\nprovider = \"openai\"\n"),
+        ),
+        (
+            "callers with keys of ours and none of theirs",
+            format!("{UPSTREAM}pass_through = true\n[[caller]]\nname = \"ci\"\n{}", hashed("a")),
+        ),
+        (
+            "one key for two",
+            format!("[[caller]]\nname = \"a\"\n{0}[[caller]]\nname = \"b\"\n{0}", hashed("a")),
+        ),
+        (
+            "requests of a caller without a window",
+            format!("[[caller]]\nname = \"a\"\n{}requests = \"60\"\n", hashed("a")),
+        ),
         ("a type that is not meant", "[server]\nlisten = 4000\n".to_owned()),
         ("no TOML", "upstream = [\n".to_owned()),
         (

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on may panic, in its helpers too.
 
 mod config;
+mod gateway;
 mod run;
+mod serve;
 mod usage;
 
 use std::path::Path;

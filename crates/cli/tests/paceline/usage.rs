@@ -11,6 +11,8 @@ fn help_reads_well() {
     for (name, args) in [
         ("help", &["--help"][..]),
         ("help_run", &["run", "--help"]),
+        ("help_serve", &["serve", "--help"]),
+        ("help_keys", &["keys", "new", "--help"]),
         ("help_mock", &["mock", "--help"]),
         ("help_sim", &["sim", "--help"]),
         ("help_check", &["check", "--help"]),
@@ -23,7 +25,7 @@ fn help_reads_well() {
 
 #[test]
 fn bad_usage_ends_with_2_and_says_why() {
-    let cases: [&[&str]; 17] = [
+    let cases: [&[&str]; 22] = [
         &[],
         &["rnu"],
         &["run"],
@@ -41,6 +43,11 @@ fn bad_usage_ends_with_2_and_says_why() {
         &["mock", "--speed", "0"],
         &["mock", "--window", "minute"],
         &["check"],
+        &["serve", "--from-env", "--config", "c.toml"],
+        &["serve", "--base-url", "http://127.0.0.1:1"],
+        &["serve", "--listen", "localhost"],
+        &["keys", "new"],
+        &["keys", "new", "--name", ""],
     ];
     let folder = tempfile::tempdir().unwrap();
     let mut said = String::new();

@@ -1,0 +1,31 @@
+//! `paceline serve`: from the flags to listeners, and from a signal to an orderly end.
+
+mod greeting;
+mod keeper;
+mod logs;
+mod plan;
+mod running;
+mod watched;
+
+use anyhow::Context;
+
+use crate::args::ServeArgs;
+use crate::exit::{Exit, Failure};
+use crate::upstream::ProcessEnvironment;
+
+use plan::Plan;
+pub(crate) use plan::admin_token;
+use running::Running;
+
+/// Serves until a signal or the operator ends it.
+pub(crate) fn serve(args: &ServeArgs) -> Result<Exit, Failure> {
+    let plan = Plan::read(args, &ProcessEnvironment)?;
+    logs::install(args.log, args.log_level);
+    logs::hide_memory();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start").map_err(Failure::stopped)?;
+    let ended = runtime.block_on(async { Running::start(args, plan).await?.attend().await });
+    // Not waited for: whatever is left was cut, or hangs in a disk.
+    runtime.shutdown_background();
+    ended
+}
