@@ -63,8 +63,14 @@ impl Answer {
         let wished =
             if endpoint.generates() { profile.output_tokens.draw(&mut rng).max(1.0) as u64 } else { 0 };
         let most = asked.max_tokens.unwrap_or(MAX_OUTPUT).min(MAX_OUTPUT);
-        let tokens = wished.min(most);
-        let text = Text::write(&mut rng, usize::try_from(tokens).unwrap_or(0));
+        let bounded = |tokens: u64| usize::try_from(tokens).unwrap_or(usize::MAX);
+        let (text, wished) = match &asked.tool {
+            Some(tool) => {
+                let (text, tokens) = Text::quote(&tool.arguments, bounded(most));
+                (text, tokens as u64)
+            }
+            None => (Text::write(&mut rng, bounded(wished.min(most))), wished),
+        };
         Answer { endpoint, asked, token, created: unix.as_secs(), text, cut: most < wished, seed }
     }
 
@@ -117,7 +123,7 @@ impl Answer {
     pub(crate) fn delta(&self, nth: u64, from: usize, to: usize) -> Frame {
         let piece = self.text.piece(from, to);
         match self.endpoint {
-            Endpoint::Messages => anthropic::delta(piece),
+            Endpoint::Messages => anthropic::delta(self, piece),
             Endpoint::Responses => openai_responses::delta(self, nth, piece),
             Endpoint::Completions => openai_chat::completion_delta(self, piece),
             _ => openai_chat::delta(self, nth, piece),
@@ -152,3 +158,6 @@ pub(crate) fn request_id(dialect: Dialect, rng: &mut Rng) -> String {
         Dialect::OpenAi => format!("req_{:016x}{:016x}", rng.u64(..), rng.u64(..)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
 //! What a call asks for: read from path and body, counted by the provider's own rule, or refused as a bad request.
 
+mod tools;
 mod weight;
 
 use http::Method;
 use serde_json::Value;
 
+pub(crate) use self::tools::ToolCall;
 use self::weight::Weight;
 use crate::profile::Dialect;
 
@@ -77,6 +79,11 @@ impl Endpoint {
         matches!(self, Endpoint::Messages | Endpoint::Chat | Endpoint::Responses | Endpoint::Completions)
     }
 
+    /// It may answer by calling a tool.
+    fn calls_tools(self) -> bool {
+        matches!(self, Endpoint::Messages | Endpoint::Chat | Endpoint::Responses)
+    }
+
     /// It only counts tokens, which has a limit of its own.
     pub(crate) fn counts(self) -> bool {
         matches!(self, Endpoint::CountTokens | Endpoint::ResponseTokens)
@@ -106,6 +113,8 @@ pub(crate) struct Asked {
     pub(crate) dimensions: u64,
     /// Embeddings as base64 of little-endian floats.
     pub(crate) base64: bool,
+    /// The answer calls this tool instead of saying something.
+    pub(crate) tool: Option<ToolCall>,
     /// A hash of all but how the answer is to be delivered: streamed or not, it is the same answer.
     pub(crate) identity: u64,
 }
@@ -179,6 +188,7 @@ fn interpret(endpoint: Endpoint, body: &serde_json::Map<String, Value>, max_toke
         include_obfuscation: option("include_obfuscation").unwrap_or(true),
         dimensions: dimensions.clamp(1, MAX_PARTS),
         base64: body.get("encoding_format").and_then(Value::as_str) == Some("base64"),
+        tool: if endpoint.calls_tools() { ToolCall::of(body) } else { None },
         identity: 0,
     }
 }

@@ -1,4 +1,4 @@
-//! What the mock answers: a short blog post, the same for the same request.
+//! What the mock answers: a short blog post, the same for the same request; or the arguments of a tool.
 
 use fastrand::Rng;
 
@@ -12,6 +12,9 @@ const WORDS: [&str; 64] = [
     "writes", "reads", "garden", "bread", "jalapeño", "Zürich", "Łódź", "東京", "🚲", "and", "but", "or",
     "then", "again", "never", "always", "here", "there", "somewhere", "naturally",
 ];
+
+/// Letters of a token where a text is given.
+const LETTERS_PER_TOKEN: usize = 4;
 
 /// A text and where each of its tokens ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,15 @@ impl Text {
             text.ends.push(text.all.len());
         }
         text
+    }
+
+    /// The first `most` tokens of a given text, and how many it has in all.
+    pub(crate) fn quote(given: &str, most: usize) -> (Text, usize) {
+        let starts = given.char_indices().map(|(at, _)| at).step_by(LETTERS_PER_TOKEN).skip(1);
+        let mut ends: Vec<usize> = starts.chain((!given.is_empty()).then_some(given.len())).collect();
+        let tokens = ends.len();
+        ends.truncate(most);
+        (Text { all: given[..ends.last().copied().unwrap_or(0)].to_owned(), ends }, tokens)
     }
 
     /// The whole text.
@@ -94,5 +106,13 @@ mod tests {
             let pieces: String = (0..tokens).step_by(7).map(|at| text.piece(at, at + 7)).collect();
             assert_eq!(pieces, text.as_str());
         }
+    }
+
+    #[test]
+    fn a_quote_is_cut_at_a_letter() {
+        let (text, tokens) = Text::quote("{\"a\":\"東京東京\"}", 2);
+        assert_eq!((text.as_str(), text.tokens(), tokens), ("{\"a\":\"東京", 2, 3));
+        assert_eq!(text.piece(1, 9), ":\"東京");
+        assert_eq!(Text::quote("", 5).1, 0);
     }
 }

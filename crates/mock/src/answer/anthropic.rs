@@ -7,15 +7,14 @@ use super::{Answer, Frame};
 /// The whole message.
 pub(super) fn message(answer: &Answer) -> Value {
     let mut message = shell(answer, answer.output_tokens());
-    message["content"] = json!([{"type": "text", "text": answer.text.as_str()}]);
+    message["content"] = json!([block(answer, answer.text.as_str())]);
     message["stop_reason"] = stop_reason(answer);
     message
 }
 
 pub(super) fn opening(answer: &Answer) -> Vec<Frame> {
     let start = json!({"type": "message_start", "message": shell(answer, 1)});
-    let block =
-        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}});
+    let block = json!({"type": "content_block_start", "index": 0, "content_block": block(answer, "")});
     vec![
         Frame::named("message_start", &start),
         Frame::named("content_block_start", &block),
@@ -23,8 +22,11 @@ pub(super) fn opening(answer: &Answer) -> Vec<Frame> {
     ]
 }
 
-pub(super) fn delta(piece: &str) -> Frame {
-    let delta = json!({"type": "text_delta", "text": piece});
+pub(super) fn delta(answer: &Answer, piece: &str) -> Frame {
+    let delta = match answer.asked.tool {
+        Some(_) => json!({"type": "input_json_delta", "partial_json": piece}),
+        None => json!({"type": "text_delta", "text": piece}),
+    };
     Frame::named("content_block_delta", &json!({"type": "content_block_delta", "index": 0, "delta": delta}))
 }
 
@@ -67,6 +69,21 @@ fn shell(answer: &Answer, output_tokens: u64) -> Value {
     })
 }
 
+/// The one block of content: what is said, or the tool that is called. Input that is not whole is left out.
+fn block(answer: &Answer, said: &str) -> Value {
+    match &answer.asked.tool {
+        Some(tool) => {
+            let input: Value = serde_json::from_str(said).unwrap_or_else(|_| json!({}));
+            json!({"type": "tool_use", "id": format!("toolu_01{}", answer.token), "name": tool.name, "input": input})
+        }
+        None => json!({"type": "text", "text": said}),
+    }
+}
+
 fn stop_reason(answer: &Answer) -> Value {
-    Value::from(if answer.cut { "max_tokens" } else { "end_turn" })
+    Value::from(match (answer.cut, &answer.asked.tool) {
+        (true, _) => "max_tokens",
+        (false, Some(_)) => "tool_use",
+        (false, None) => "end_turn",
+    })
 }

@@ -3,21 +3,19 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Frame};
+use crate::asked::ToolCall;
 
 /// The whole chat completion.
 pub(super) fn chat(answer: &Answer) -> Value {
     let choice = |index: u64| {
-        json!({
-            "index": index,
-            "message": {
-                "role": "assistant",
-                "content": answer.text.as_str(),
-                "refusal": null,
-                "annotations": [],
-            },
-            "logprobs": null,
-            "finish_reason": finish_reason(answer),
-        })
+        let mut message = json!({"role": "assistant", "content": null, "refusal": null, "annotations": []});
+        match &answer.asked.tool {
+            Some(tool) => {
+                message["tool_calls"] = json!([tool_call(answer, index, tool, answer.text.as_str())])
+            }
+            None => message["content"] = Value::from(answer.text.as_str()),
+        }
+        json!({"index": index, "message": message, "logprobs": null, "finish_reason": finish_reason(answer)})
     };
     let choices: Vec<Value> = (0..answer.asked.parts).map(choice).collect();
     let mut whole = shell(answer, "chat.completion");
@@ -28,7 +26,12 @@ pub(super) fn chat(answer: &Answer) -> Value {
 
 pub(super) fn opening(answer: &Answer) -> Vec<Frame> {
     let first = |index: u64| {
-        let delta = json!({"role": "assistant", "content": "", "refusal": null});
+        let mut delta = json!({"role": "assistant", "content": "", "refusal": null});
+        if let Some(tool) = &answer.asked.tool {
+            delta["content"] = Value::Null;
+            delta["tool_calls"] = json!([tool_call(answer, index, tool, "")]);
+            delta["tool_calls"][0]["index"] = Value::from(0);
+        }
         chunk(answer, u64::MAX - index, json!([choice(index, delta, Value::Null)]))
     };
     (0..answer.asked.parts).map(first).collect()
@@ -36,7 +39,11 @@ pub(super) fn opening(answer: &Answer) -> Vec<Frame> {
 
 /// The `nth` piece; with several choices they say the same, one after the other in one chunk.
 pub(super) fn delta(answer: &Answer, nth: u64, piece: &str) -> Frame {
-    let said = |index: u64| choice(index, json!({"content": piece}), Value::Null);
+    let delta = match answer.asked.tool {
+        Some(_) => json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}),
+        None => json!({"content": piece}),
+    };
+    let said = |index: u64| choice(index, delta.clone(), Value::Null);
     chunk(answer, nth, (0..answer.asked.parts).map(said).collect())
 }
 
@@ -123,6 +130,12 @@ fn chunk_value(answer: &Answer, place: u64, choices: Value) -> Value {
     chunk
 }
 
+/// A tool that choice `index` calls; each choice makes a call of its own.
+fn tool_call(answer: &Answer, index: u64, tool: &ToolCall, arguments: &str) -> Value {
+    let id = format!("call_{}{index}", answer.token);
+    json!({"id": id, "type": "function", "function": {"name": tool.name, "arguments": arguments}})
+}
+
 fn done() -> Frame {
     Frame { name: None, data: "[DONE]".to_owned() }
 }
@@ -144,5 +157,9 @@ fn usage(answer: &Answer) -> Value {
 }
 
 fn finish_reason(answer: &Answer) -> Value {
-    Value::from(if answer.cut { "length" } else { "stop" })
+    Value::from(match (answer.cut, &answer.asked.tool) {
+        (true, _) => "length",
+        (false, Some(_)) => "tool_calls",
+        (false, None) => "stop",
+    })
 }

@@ -11,9 +11,6 @@ pub(super) enum Stage {
     Done,
 }
 
-/// Events before the first delta, whose numbers are taken.
-const OPENING_EVENTS: u64 = 4;
-
 /// The response object.
 pub(super) fn response(answer: &Answer, stage: Stage) -> Value {
     let done = stage == Stage::Done;
@@ -51,35 +48,51 @@ pub(super) fn response(answer: &Answer, stage: Stage) -> Value {
 
 pub(super) fn opening(answer: &Answer) -> Vec<Frame> {
     let begun = response(answer, Stage::Begun);
-    let events = [
+    let mut events = vec![
         ("response.created", json!({"response": begun})),
         ("response.in_progress", json!({"response": begun})),
         ("response.output_item.added", json!({"output_index": 0, "item": item(answer, Stage::Begun)})),
-        ("response.content_part.added", placed(answer, json!({"part": part("")}))),
     ];
+    if answer.asked.tool.is_none() {
+        events.push(("response.content_part.added", placed(answer, json!({"part": part("")}))));
+    }
     let numbered = events.into_iter().zip(0..);
     numbered.map(|((name, fields), number)| event(name, number, fields)).collect()
 }
 
 pub(super) fn delta(answer: &Answer, nth: u64, piece: &str) -> Frame {
-    let mut fields = placed(answer, json!({"delta": piece, "logprobs": []}));
+    let (name, mut fields) = match answer.asked.tool {
+        Some(_) => ("response.function_call_arguments.delta", of_item(answer, json!({"delta": piece}))),
+        None => ("response.output_text.delta", placed(answer, json!({"delta": piece, "logprobs": []}))),
+    };
     if answer.asked.include_obfuscation {
         fields["obfuscation"] = Value::from(answer.padding(nth));
     }
-    event("response.output_text.delta", OPENING_EVENTS + nth, fields)
+    event(name, opening_events(answer) + nth, fields)
 }
 
 pub(super) fn closing(answer: &Answer, deltas: u64) -> Vec<Frame> {
     let text = answer.text.as_str();
     let last = if answer.cut { "response.incomplete" } else { "response.completed" };
-    let events = [
-        ("response.output_text.done", placed(answer, json!({"text": text, "logprobs": []}))),
-        ("response.content_part.done", placed(answer, json!({"part": part(text)}))),
-        ("response.output_item.done", json!({"output_index": 0, "item": item(answer, Stage::Done)})),
-        (last, json!({"response": response(answer, Stage::Done)})),
-    ];
-    let numbered = events.into_iter().zip(OPENING_EVENTS + deltas..);
+    let mut events = match &answer.asked.tool {
+        Some(tool) => {
+            let done = of_item(answer, json!({"name": tool.name, "arguments": text}));
+            vec![("response.function_call_arguments.done", done)]
+        }
+        None => vec![
+            ("response.output_text.done", placed(answer, json!({"text": text, "logprobs": []}))),
+            ("response.content_part.done", placed(answer, json!({"part": part(text)}))),
+        ],
+    };
+    events.push(("response.output_item.done", json!({"output_index": 0, "item": item(answer, Stage::Done)})));
+    events.push((last, json!({"response": response(answer, Stage::Done)})));
+    let numbered = events.into_iter().zip(opening_events(answer) + deltas..);
     numbered.map(|((name, fields), number)| event(name, number, fields)).collect()
+}
+
+/// Events before the first delta, whose numbers are taken: a call has no parts, whose beginning would be told.
+fn opening_events(answer: &Answer) -> u64 {
+    if answer.asked.tool.is_some() { 3 } else { 4 }
 }
 
 fn event(name: &'static str, number: u64, mut fields: Value) -> Frame {
@@ -89,18 +102,34 @@ fn event(name: &'static str, number: u64, mut fields: Value) -> Frame {
 }
 
 /// `fields` and the place of the text they are about.
-fn placed(answer: &Answer, mut fields: Value) -> Value {
-    fields["item_id"] = Value::from(item_id(answer));
-    fields["output_index"] = Value::from(0);
+fn placed(answer: &Answer, fields: Value) -> Value {
+    let mut fields = of_item(answer, fields);
     fields["content_index"] = Value::from(0);
     fields
 }
 
+/// `fields` and the item they are about.
+fn of_item(answer: &Answer, mut fields: Value) -> Value {
+    fields["item_id"] = Value::from(item_id(answer));
+    fields["output_index"] = Value::from(0);
+    fields
+}
+
 fn item(answer: &Answer, stage: Stage) -> Value {
-    let (status, content) = match stage {
-        Stage::Begun => ("in_progress", json!([])),
-        Stage::Done => (final_status(answer), json!([part(answer.text.as_str())])),
+    let (status, content, said) = match stage {
+        Stage::Begun => ("in_progress", json!([]), ""),
+        Stage::Done => (final_status(answer), json!([part(answer.text.as_str())]), answer.text.as_str()),
     };
+    if let Some(tool) = &answer.asked.tool {
+        return json!({
+            "id": item_id(answer),
+            "type": "function_call",
+            "status": status,
+            "arguments": said,
+            "call_id": format!("call_{}", answer.token),
+            "name": tool.name,
+        });
+    }
     json!({"id": item_id(answer), "type": "message", "status": status, "role": "assistant", "content": content})
 }
 
@@ -109,7 +138,8 @@ fn part(text: &str) -> Value {
 }
 
 fn item_id(answer: &Answer) -> String {
-    format!("msg_{}", answer.token)
+    let kind = if answer.asked.tool.is_some() { "fc" } else { "msg" };
+    format!("{kind}_{}", answer.token)
 }
 
 fn final_status(answer: &Answer) -> &'static str {
