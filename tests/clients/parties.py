@@ -112,14 +112,9 @@ class Gateway(Party):
     """`paceline serve` in front of one upstream that speaks both dialects; every caller brings its own key."""
 
     def __init__(self, binary, folder, upstream):
-        port, admin = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        config = os.path.join(folder, "paceline.toml")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write(
-                f'[server]\nlisten = "127.0.0.1:{port}"\nadmin = "127.0.0.1:{admin}"\n\n'
-                f'[[upstream]]\nname = "anthropic"\nprovider = "anthropic"\nbase_url = "{upstream}"\n\n'
-                f'[[upstream]]\nname = "openai"\nprovider = "openai"\nbase_url = "{upstream}/v1"\n'
-            )
-        super().__init__("gateway", [binary, "serve", "--config", config], folder)
+        where = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{where}"
+        to = ["--base-url", f"anthropic={upstream}", "--base-url", f"openai={upstream}/v1"]
+        command = [binary, "serve", "--listen", where, "--admin", "none", "--state", "none", *to]
+        super().__init__("gateway", command, folder)
         self.wait_until_ready(self.url)
