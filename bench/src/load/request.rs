@@ -2,6 +2,9 @@
 
 use crate::address::Base;
 
+/// What callers present. It opens nothing: the upstream takes any.
+const KEY: &str = "sk-5bc0e7d1f24a4e0c93";
+
 /// What kind of answer is wanted, of how many words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -37,7 +40,7 @@ impl Wanted {
 pub fn bytes(base: &Base, headers: &[String], wanted: Wanted, body_bytes: usize) -> Vec<u8> {
     let body = body(wanted, body_bytes);
     let mut head = format!(
-        "POST {}/v1/chat/completions HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer sk-bench\r\n\
+        "POST {}/v1/chat/completions HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {KEY}\r\n\
          content-type: application/json\r\naccept: */*\r\ncontent-length: {}\r\n",
         base.prefix,
         base.authority,
