@@ -26,7 +26,7 @@ LOADS = {  # Closed loops: name, flags.
 class Effort:
     """How long everything is measured."""
 
-    warm_seconds: float = 2
+    warm_seconds: float = 3  # Interpreters compile as they go.
     seconds: float = 5
     open_seconds: float = 10
     streams: int = 9500
@@ -70,10 +70,28 @@ class Meter:
         if running.pid:
             time.sleep(1)
             figures["idle_mib"] = processes.rss_kib(running.pid) / 1024
+        with note.told("small writes"):
+            self.warm_up(running)
         for name, flags in LOADS.items():
             with note.told(name):
                 figures.update(self.closed(running, name, flags))
         return figures
+
+    def warm_up(self, running):
+        """The first requests; while they are under way we look whether ours holds small writes back."""
+        load = self.spawn("closed", running.url, running.headers, "--seconds", self.effort.warm_seconds)
+        time.sleep(self.effort.warm_seconds / 2)
+        held = running.checked and self.held_back(running.pid)
+        self.finish(load)
+        if held:
+            raise Trouble(f"Nagle's algorithm is on: {held[0]}")
+
+    def held_back(self, pid):
+        """Connections of a process whose small writes wait for an acknowledgement, which can take 40 ms."""
+        told = subprocess.run([self.binary, "sockets", str(pid)], capture_output=True, text=True, check=False)
+        if not told.stdout:
+            raise Trouble(f"its connections cannot be looked at: {told.stderr.strip()}")
+        return [line for line in told.stdout.splitlines() if "held back" in line]
 
     def closed(self, running, name, flags):
         """What one request costs, and how many can be had, from callers who ask without a pause."""

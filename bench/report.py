@@ -18,7 +18,7 @@ ROWS = (  # Label, figure, digits after the point.
     ("... memory of each (KiB)", "hold_kib", 1),
     ("... CPU for all (cores)", "hold_cores", 2),
     ("... an event's way to its reader, p99 (ms)", "hold_late_p99_ms", 2),
-    ("... memory kept a minute after (MiB)", "hold_after_mib", 1),
+    ("... memory kept afterwards (MiB)", "hold_after_mib", 1),
 )
 COMPARED = {  # Figures of which a ratio means something.
     "chat_cpu_micros", "large_cpu_micros", "burst_cpu_micros", "tokens_cpu_micros", "chat_per_second", "added_p50_ms",
