@@ -188,7 +188,10 @@ class Paceline(Party):
 
     def command(self, upstream, port):
         values = {"port": port, "admin": processes.free_port(), "upstream": upstream}
-        return [self.binary, "serve", "--config", fill("paceline.toml", self.name, **values)]
+        config = fill("paceline.toml", self.name, **values)
+        state = config.parent / "state"
+        shutil.rmtree(state, ignore_errors=True)  # Each start knows as little as the others do.
+        return [self.binary, "serve", "--config", config, "--state", state]
 
 
 class LiteLlm(Party):
