@@ -45,6 +45,10 @@ impl Process {
         Self { child, url: url.trim().to_owned(), said }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All it has printed so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()

@@ -4,6 +4,7 @@
 
 mod config;
 mod gateway;
+mod nagle;
 mod run;
 mod serve;
 mod usage;
