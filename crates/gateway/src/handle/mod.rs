@@ -115,7 +115,7 @@ impl Shared {
             return nothing_here(&head, speaks_anthropic);
         };
         let answered = self.let_in(&head, &route, body, peer).await;
-        answered.unwrap_or_else(|outcome| outcome.response(route.dialect, false))
+        answered.unwrap_or_else(|outcome| outcome.response(route.dialect))
     }
 
     /// Finds out whether the caller may, before anything of the body is read.
@@ -174,7 +174,7 @@ fn check_method(method: &Method, endpoint: Endpoint) -> Result<(), Outcome> {
 fn hello(method: &Method) -> Response<Body> {
     if !is_read(method) {
         let refused = Outcome::new(Kind::BadRequest, "there is nothing here but a greeting");
-        return refused.status(StatusCode::METHOD_NOT_ALLOWED).response(Dialect::OpenAi, false);
+        return refused.status(StatusCode::METHOD_NOT_ALLOWED).response(Dialect::OpenAi);
     }
     let mut response = Response::new(Body::from(HELLO.to_owned()));
     let json = HeaderValue::from_static("application/json");

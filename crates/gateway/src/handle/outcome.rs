@@ -162,8 +162,9 @@ impl Outcome {
         let retry = (end != End::Final || is_terminal(class)).then_some(false);
         let wait = (!headers::says_when(&headers) && is_later(status)).then_some(SOON);
         // Pages and the like are no errors of an API.
-        let said =
-            matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')).then(|| Box::new((headers, body)));
+        let says = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+        let shown = || headers::answered(headers, pass_through, status.is_success());
+        let said = says.then(|| Box::new((shown(), body)));
         Self { wait, retry, said, ..Self::new(kind(class), message).status(status) }
     }
 
@@ -216,13 +217,13 @@ impl Outcome {
     }
 
     /// The answer in `dialect`.
-    pub(super) fn response(self, dialect: Dialect, pass_through: bool) -> Response<Body> {
+    pub(super) fn response(self, dialect: Dialect) -> Response<Body> {
         let Self { kind, status, message, wait, retry, said, trip } = self;
         let mut response = match said {
             Some(said) => {
                 let (headers, body) = *said;
                 let mut response = Response::new(Body::from(body));
-                *response.headers_mut() = headers::answered(headers, pass_through, status.is_success());
+                *response.headers_mut() = headers;
                 response
             }
             None => answer::error(dialect, kind, &message),
@@ -297,10 +298,10 @@ mod tests {
     use super::*;
 
     /// Status, Anthropic's kind, `x-should-retry`, `retry-after`.
-    fn told(outcome: Outcome, pass_through: bool) -> (u16, String, Option<String>, Option<String>) {
+    fn told(outcome: Outcome) -> (u16, String, Option<String>, Option<String>) {
         let data: serde_json::Value = serde_json::from_str(&outcome.event_data(Dialect::Anthropic)).unwrap();
         let kind = data["error"]["type"].as_str().unwrap_or_default().to_owned();
-        let response = outcome.response(Dialect::Anthropic, pass_through);
+        let response = outcome.response(Dialect::Anthropic);
         let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         (response.status().as_u16(), kind, header("x-should-retry"), header("retry-after"))
     }
@@ -337,9 +338,9 @@ mod tests {
         ];
         for (error, want) in cases {
             let name = error.to_string();
-            assert_eq!(told(Outcome::of(error, false), false), want, "{name}");
+            assert_eq!(told(Outcome::of(error, false)), want, "{name}");
         }
-        let seen = told(Outcome::of(none(Class::Auth), true), true);
+        let seen = told(Outcome::of(none(Class::Auth), true));
         assert_eq!(seen, want(401, "authentication_error", NO, None), "it is the caller's own");
     }
 
@@ -364,7 +365,7 @@ mod tests {
             (Fault::Stopped, want(503, "overloaded_error", YES, Some(5))),
         ];
         for (fault, want) in cases {
-            assert_eq!(told(Outcome::broken(Some(&fault), "x".into()), false), want, "{fault}");
+            assert_eq!(told(Outcome::broken(Some(&fault), "x".into())), want, "{fault}");
         }
     }
 
@@ -421,9 +422,9 @@ mod tests {
                     body: format!(r#"{{"type":"error","error":{{"type":"{said}"}}}}"#).into(),
                     message: "x".into(),
                 };
-                let seen = told(Outcome::answered(last(End::Final), pass_through), pass_through);
+                let seen = told(Outcome::answered(last(End::Final), pass_through));
                 assert_eq!(seen, want, "{status} {class:?} {pass_through}");
-                let again = told(Outcome::answered(last(End::Budget), pass_through), pass_through);
+                let again = told(Outcome::answered(last(End::Budget), pass_through));
                 assert_eq!(again.2.as_deref(), Some("false"), "{status} {class:?}: we tried again ourselves");
             }
         }
@@ -443,7 +444,7 @@ mod tests {
                 body: body.into(),
                 message: "x".into(),
             };
-            let response = Outcome::answered(last, true).response(Dialect::OpenAi, true);
+            let response = Outcome::answered(last, true).response(Dialect::OpenAi);
             assert_eq!(response.headers()["content-type"], "application/json", "{body}");
         }
     }

@@ -43,7 +43,7 @@ pub(super) async fn handle_opened(
         Ok(streaming) => begin(streaming, manner, bill).await,
         Err(error) => {
             bill.settle_failed(&error);
-            Outcome::of(error, manner.pass_through).response(manner.dialect, manner.pass_through)
+            Outcome::of(error, manner.pass_through).response(manner.dialect)
         }
     }
 }
@@ -62,7 +62,5 @@ async fn begin(mut streaming: Streaming, manner: Manner, mut bill: Bill) -> Resp
     let (upstream, usage) = (streaming.trip.upstream.clone(), streaming.usage());
     let answer = forward::unstreamed(streaming, manner.pass_through).await;
     bill.settle(&upstream, usage.as_ref());
-    answer.unwrap_or_else(|error| {
-        Outcome::new(Kind::BadGateway, error.to_string()).response(manner.dialect, manner.pass_through)
-    })
+    answer.unwrap_or_else(|error| Outcome::new(Kind::BadGateway, error.to_string()).response(manner.dialect))
 }

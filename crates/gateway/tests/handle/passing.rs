@@ -268,6 +268,9 @@ async fn an_accounts_owner_sees_its_limits() {
         assert_eq!(seen.header(name), Some(*value));
     }
     assert_eq!(seen.header("set-cookie"), None);
+    server.play(answer(400, &headers, r#"{"type":"error","error":{"type":"x"}}"#));
+    let error = stand.call("POST", MESSAGES, &[("x-api-key", "sk-own")], ASK).await;
+    assert_eq!((error.status, error.header("anthropic-ratelimit-requests-limit")), (400, Some("5")));
     let upstream = &server.seen()[0];
     assert_eq!(upstream.header("openai-organization"), ["mine"]);
     assert_eq!(upstream.header("x-api-key"), ["sk-own"]);
