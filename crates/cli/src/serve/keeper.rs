@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use paceline::Client;
 use paceline_gateway::callers::{Callers, Clock};
-use paceline_gateway::state::{Spending, State, StateFile};
+use paceline_gateway::state::{Ended, Spending, State, StateFile};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
@@ -42,20 +42,19 @@ impl Keeper {
         saves.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = saves.tick() => self.save(false).await,
+                _ = saves.tick() => self.save(Ended::NotYet).await,
                 () = &mut ended => break,
             }
         }
-        self.save(true).await;
+        self.save(Ended::Yes).await;
     }
 
-    async fn save(&mut self, durable: bool) {
+    async fn save(&mut self, ended: Ended) {
         let spending = Spending::of(&self.callers.borrow());
         let limits = self.client.learned().await;
         let (file, now) = (self.file.clone(), self.clock.now());
         // A disk may hang: nothing but the next save waits for it.
-        let stored =
-            tokio::task::spawn_blocking(move || file.store(&State { limits, spending }, now, durable));
+        let stored = tokio::task::spawn_blocking(move || file.store(&State { limits, spending }, now, ended));
         if let Ok(Err(fault)) = stored.await
             && self.complained.is_none_or(|at| COMPLAIN_EVERY <= at.elapsed())
         {

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use paceline::LearnedLimits;
+use paceline::core::engine::Learned;
+use paceline::core::quota::Quota;
 use serde::{Deserialize, Serialize};
 
 use crate::callers::{Callers, Counted, Slice};
@@ -23,6 +25,8 @@ pub use limits::{LimitEntry, entries, learned};
 const VERSION: u32 = 1;
 /// The longest window of a caller's allowance.
 const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 86_400);
+/// What a process that was killed may have done since it last saved.
+const UNSAVED: Duration = Duration::from_secs(2);
 const NAME: &str = "gateway.json";
 const LOCK: &str = "gateway.lock";
 
@@ -33,6 +37,15 @@ pub struct State {
     pub limits: Vec<LearnedLimits>,
     /// What callers had spent.
     pub spending: Vec<Spending>,
+}
+
+/// Whether the process comes to its end, so that nothing happens after the save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// In order.
+    Yes,
+    /// Not yet; if nothing is saved after this, it was killed.
+    NotYet,
 }
 
 /// What one caller had spent of one allowance.
@@ -114,9 +127,9 @@ impl StateFile {
         })
     }
 
-    /// Saves what is so at `now` (unix time). `durable`: also against a power cut.
-    pub fn store(&self, state: &State, now: Duration, durable: bool) -> Result<(), String> {
-        replace(&self.path, &written(state, now), durable)
+    /// Saves what is so at `now` (unix time); when it is the last time, also against a power cut.
+    pub fn store(&self, state: &State, now: Duration, ended: Ended) -> Result<(), String> {
+        replace(&self.path, &written(state, now, ended), ended == Ended::Yes)
             .map_err(|error| format!("cannot save the state in `{}`: {error}", self.path.display()))
     }
 }
@@ -125,6 +138,7 @@ impl StateFile {
 #[serde(deny_unknown_fields)]
 struct Kept {
     paceline_state: u32, // The version, under a name that says whose file this is.
+    ended: bool,
     limits: Vec<LimitEntry>,
     callers: Vec<CallerEntry>,
 }
@@ -138,7 +152,7 @@ struct CallerEntry {
     spent: Vec<(u64, u64)>, // Unix time in milliseconds, and how much since.
 }
 
-fn written(state: &State, now: Duration) -> Vec<u8> {
+fn written(state: &State, now: Duration, ended: Ended) -> Vec<u8> {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let callers = state.spending.iter().map(|spending| CallerEntry {
         caller: spending.caller.clone(),
@@ -148,6 +162,7 @@ fn written(state: &State, now: Duration) -> Vec<u8> {
     });
     let kept = Kept {
         paceline_state: VERSION,
+        ended: ended == Ended::Yes,
         limits: entries(&state.limits, now, Duration::ZERO),
         callers: callers.collect(),
     };
@@ -161,9 +176,20 @@ fn parse(text: &str, now: Duration) -> Result<State, String> {
     if kept.paceline_state != VERSION {
         return Err(format!("its version is {}", kept.paceline_state));
     }
-    let limits = learned(kept.limits, now).ok_or("a limit in it makes no sense")?;
+    let mut limits = learned(kept.limits, now).ok_or("a limit in it makes no sense")?;
+    if !kept.ended {
+        limits.iter_mut().flat_map(|of| &mut of.limits).for_each(assume_the_worst);
+    }
     let spending = kept.callers.into_iter().map(CallerEntry::spending).collect::<Option<_>>();
     Ok(State { limits, spending: spending.ok_or("what a caller spent makes no sense")? })
+}
+
+/// Counts what may have been used at the steady rate since the last save.
+fn assume_the_worst(limit: &mut Learned) {
+    let Quota { limit: most, window, .. } = limit.quota;
+    let share = UNSAVED.as_millis().saturating_mul(u128::from(most)).div_ceil(window.as_millis().max(1));
+    let used = limit.used.saturating_add(u64::try_from(share).unwrap_or(u64::MAX));
+    limit.used = used.min(most).max(limit.used);
 }
 
 impl CallerEntry {
@@ -186,8 +212,8 @@ impl CallerEntry {
 mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-    use paceline::core::engine::{Learned, LimitSource};
-    use paceline::core::quota::{Dimension, Quota};
+    use paceline::core::engine::LimitSource;
+    use paceline::core::quota::Dimension;
 
     use super::*;
 
@@ -218,14 +244,28 @@ mod tests {
         let place = folder.path().join("state/paceline");
         let file = StateFile::open(&place).unwrap();
         assert_eq!(file.load(NOW), Ok(State::default()));
-        file.store(&state(), NOW, true).unwrap();
-        file.store(&state(), NOW, false).unwrap();
+        file.store(&state(), NOW, Ended::NotYet).unwrap();
+        file.store(&state(), NOW, Ended::Yes).unwrap();
         let mut later = state();
         later.limits[0].limits[0].age += Duration::from_secs(5);
         assert_eq!(file.load(NOW + Duration::from_secs(5)), Ok(later));
         assert_eq!(fs::metadata(&place).unwrap().mode() & 0o777, 0o700);
         for entry in fs::read_dir(&place).unwrap() {
             assert_eq!(entry.unwrap().metadata().unwrap().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn after_a_kill_the_last_seconds_count_as_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateFile::open(folder.path()).unwrap();
+        for (used, assumed) in [(3, 5), (49, 50), (60, 60)] {
+            let mut state = state();
+            state.limits[0].limits[0].used = used;
+            file.store(&state, NOW, Ended::NotYet).unwrap();
+            assert_eq!(file.load(NOW).unwrap().limits[0].limits[0].used, assumed, "{used} of 50 a minute");
+            file.store(&state, NOW, Ended::Yes).unwrap();
+            assert_eq!(file.load(NOW).unwrap().limits[0].limits[0].used, used);
         }
     }
 
@@ -240,7 +280,7 @@ mod tests {
 
     #[test]
     fn what_is_no_state_is_told_and_put_aside() {
-        let whole = String::from_utf8(written(&state(), NOW)).unwrap();
+        let whole = String::from_utf8(written(&state(), NOW, Ended::Yes)).unwrap();
         let mut broken = vec![String::new(), "{}".to_owned(), whole[..whole.len() / 2].to_owned()];
         let changes = [
             ("state\": 1", "state\": 2"),
@@ -257,7 +297,7 @@ mod tests {
             fs::write(&file.path, &text).unwrap();
             assert!(file.load(NOW).unwrap_err().contains("put aside as"), "{text}");
             assert_eq!(fs::read_to_string(folder.path().join("gateway.json.broken")).unwrap(), text);
-            file.store(&state(), NOW, false).unwrap();
+            file.store(&state(), NOW, Ended::Yes).unwrap();
             assert!(file.load(NOW).is_ok());
         }
     }
@@ -272,7 +312,7 @@ mod tests {
         for name in ["gateway.json", "gateway.json.new"] {
             std::os::unix::fs::symlink(&victim, folder.path().join("state").join(name)).unwrap();
         }
-        file.store(&state(), NOW, false).unwrap();
+        file.store(&state(), NOW, Ended::Yes).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
         assert!(!fs::symlink_metadata(&file.path).unwrap().is_symlink());
     }
