@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("bench") {
         for waiting in [1_000, 100_000] {
             let speed = bench::decisions(waiting, 2_000_000);
-            println!("{:.0} decisions/s with {} waiting", speed.per_second(), speed.waiting);
+            println!("{:.0} decisions/s of one core with {} waiting", speed.per_second(), speed.waiting);
         }
         return ExitCode::SUCCESS;
     }
