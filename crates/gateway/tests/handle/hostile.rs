@@ -1,7 +1,10 @@
 //! Bodies that would have us call somebody.
 
 use std::fmt::Write;
+use std::time::Duration;
 
+use paceline::Ceilings;
+use paceline::core::quota::{Dimension, Quota};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -86,7 +89,12 @@ async fn nobody_is_called_because_a_body_says_so() {
     let target = attacker.address.to_string();
     let server = Server::always(json(200, MESSAGE)).await;
     let chat = Server::always(json(200, COMPLETION)).await;
+    // Limits that are far away, so that nothing is spent on learning them.
+    let ceilings = Dimension::ALL.into_iter().fold(Ceilings::new(), |ceilings, dimension| {
+        ceilings.quota(Quota { dimension, window: Duration::from_secs(60), limit: 1 << 40 })
+    });
     let builder = paceline::Client::builder()
+        .ceilings(ceilings)
         .upstream(server.upstream("claude", "anthropic"))
         .upstream(chat.upstream("gpt", "openai"));
     let stand = crate::support::keyed(builder).await;
