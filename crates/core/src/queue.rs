@@ -25,8 +25,8 @@ pub(crate) struct Class {
     least_served: VirtualTime,                // Of whoever went last: newcomers start there.
     len: usize,
     input_tokens: u64,
-    /// When somebody of this class was last sent.
-    pub(crate) served_at: Time,
+    /// How often somebody of a class above was sent while somebody waited here, since one of this class was.
+    pub(crate) passed_by: u32,
     /// Nothing here can go before this.
     pub(crate) blocked_until: Time,
     /// The head that does not fit, and since when it has not.
@@ -66,6 +66,16 @@ impl Queue {
 
     pub(crate) fn class_mut(&mut self, priority: Priority) -> &mut Class {
         &mut self.classes[priority as usize]
+    }
+
+    /// Somebody of this class was sent: those below were passed by once more.
+    pub(crate) fn note_served(&mut self, priority: Priority) {
+        let (class, below) =
+            self.classes[priority as usize..].split_first_mut().expect("a class for each priority");
+        class.passed_by = 0;
+        for class in below.iter_mut().filter(|class| 0 < class.len) {
+            class.passed_by += 1;
+        }
     }
 
     /// Something changed that may let anybody go.

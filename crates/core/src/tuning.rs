@@ -139,9 +139,11 @@ pub(crate) const RESERVE_AFTER: Duration = Duration::from_secs(1);
 /// Room that is gathered for it stands idle. A second sooner is worth as much as this share of the limit idle for a
 /// second: more, and large requests go sooner; less, and they wait until much leaves the window at once.
 pub(crate) const GATHER_IMPATIENCE: f64 = 0.06;
-/// A head that waited this long takes a turn before the classes above it ...
-pub(crate) const AGING: Duration = Duration::from_secs(600);
-/// ... once in this time, if its class has not been served otherwise.
-pub(crate) const AGED_TURN: Duration = Duration::from_secs(30);
+/// A class that was passed by so often takes a turn before those above it ...
+pub(crate) const TURN_AFTER: u32 = 19;
+/// ... if its head has waited this long.
+pub(crate) const TURN_AFTER_WAIT: Duration = Duration::from_secs(30);
+/// Expected waits are told so much longer: some who come later go first.
+pub(crate) const EXPECTED_WAIT_MARGIN: f64 = 1.2;
 /// A limiter that is closed for longer than this leaves its requests to lanes of later tiers.
 pub(crate) const TIER_PATIENCE: Duration = Duration::from_secs(60);

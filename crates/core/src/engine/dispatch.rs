@@ -6,7 +6,7 @@ use crate::feedback::Class;
 use crate::limiter::{Applicant, Charges};
 use crate::queue::Key;
 use crate::time::Time;
-use crate::tuning::{AGED_TURN, AGING, LOOK_AHEAD, PATIENCE, RESERVE_AFTER, TIER_PATIENCE};
+use crate::tuning::{LOOK_AHEAD, PATIENCE, RESERVE_AFTER, TIER_PATIENCE, TURN_AFTER, TURN_AFTER_WAIT};
 
 /// No room is held for anybody.
 const NOTHING: Charges = [0; 4];
@@ -22,13 +22,13 @@ impl Engine {
 
     /// Sends at most one request, the first that may go.
     fn dispatch(&mut self, now: Time) {
-        if self.dispatch_aged(now) {
+        if self.dispatch_turns(now) {
             return;
         }
         for priority in [Priority::Interactive, Priority::Normal, Priority::Batch] {
             let (first, routes) = (self.turn, self.routes.len());
             for route in (0..routes).map(|index| (first + index) % routes) {
-                if self.dispatch_class(now, route, priority) {
+                if self.dispatch_class(now, route, priority, false) {
                     self.turn = route + 1;
                     return;
                 }
@@ -36,15 +36,15 @@ impl Engine {
         }
     }
 
-    /// Who has waited very long takes a turn before higher classes, now and then: a class above that is never empty must
-    /// not starve it.
-    fn dispatch_aged(&mut self, now: Time) -> bool {
+    /// A class that others have passed by again and again takes a turn before them: one that is never empty must not
+    /// starve those below it.
+    fn dispatch_turns(&mut self, now: Time) -> bool {
         for priority in [Priority::Normal, Priority::Batch] {
             for route in 0..self.routes.len() {
                 let class = self.routes[route].queue.class(priority);
-                let turn = AGED_TURN <= now.since(class.served_at);
-                let aged = |key| AGING <= now.since(self.requests[key].submitted);
-                if turn && class.head().is_some_and(aged) && self.dispatch_class(now, route, priority) {
+                let waited = |key| TURN_AFTER_WAIT <= now.since(self.requests[key].submitted);
+                let due = TURN_AFTER <= class.passed_by && class.head().is_some_and(waited);
+                if due && self.dispatch_class(now, route, priority, true) {
                     return true;
                 }
             }
@@ -52,12 +52,14 @@ impl Engine {
         false
     }
 
-    fn dispatch_class(&mut self, now: Time, route: usize, priority: Priority) -> bool {
+    /// `due`: it is the class's turn, and it makes way for nobody.
+    fn dispatch_class(&mut self, now: Time, route: usize, priority: Priority, due: bool) -> bool {
         let class = self.routes[route].queue.class(priority);
         if class.len() == 0 || now < class.blocked_until {
             return false;
         }
-        let mut room = Room { hold: self.held_for_higher(now, route, priority), gather: NOTHING };
+        let hold = if due { NOTHING } else { self.held_for_higher(now, route, priority) };
+        let mut room = Room { hold, gather: NOTHING };
         let mut ready_at = Time::NEVER;
         let mut tried = 0;
         while let Some(key) = self.nth_in_line(route, priority, tried) {
@@ -67,7 +69,7 @@ impl Engine {
             }
             match self.place(now, key, &room) {
                 Placed::Sent => {
-                    self.routes[route].queue.class_mut(priority).served_at = now;
+                    self.routes[route].queue.note_served(priority);
                     self.note_head(route, priority, key, tried == 0);
                     return true;
                 }
@@ -131,12 +133,7 @@ impl Engine {
             }
             let class = self.routes[route].queue.class(higher);
             if let Some(head) = class.head().filter(|_| now < class.blocked_until) {
-                // Who has waited very long no longer makes way.
-                let own = self.routes[route].queue.class(priority).head();
-                let aged = own.is_some_and(|own| AGING <= now.since(self.requests[own].submitted));
-                if !aged {
-                    hold = add(&hold, &self.charges_of(now, head));
-                }
+                hold = add(&hold, &self.charges_of(now, head));
             }
         }
         hold

@@ -9,6 +9,7 @@ use crate::limiter::{Applicant, Outcome};
 use crate::queue::{Entry, Key};
 use crate::quota::Usage;
 use crate::time::Time;
+use crate::tuning::EXPECTED_WAIT_MARGIN;
 
 impl Engine {
     /// Tells what happened. Events that name something the engine no longer knows are ignored.
@@ -229,6 +230,7 @@ impl Engine {
             }
         }
         let seconds = (requests / rates[0]).max(input / rates[1]).max(input / rates[3]);
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).saturating_add(room)
+        let queued = Duration::try_from_secs_f64(seconds * EXPECTED_WAIT_MARGIN).unwrap_or(Duration::MAX);
+        queued.saturating_add(room)
     }
 }

@@ -15,8 +15,9 @@ fn refused_at_once_with_the_wait_when_the_queue_is_too_long() {
     let hurried = Submission { deadline: later(bench.now, secs(60)), ..job(500) };
     let ended = bench.submitted(hurried).ended;
     let [(500, Verdict::TooLate { wait: Some(wait) })] = ended[..] else { panic!("{ended:?}") };
-    assert!(wait.abs_diff(secs(queued)) <= secs(2), "{wait:?} for {queued} at one a second");
-    let patient = Submission { deadline: later(bench.now, secs(queued + 10)), ..job(501) };
+    // A little more than it looks like: some who come later go first.
+    assert!((secs(queued)..secs(queued + 30)).contains(&wait), "{wait:?} for {queued} at one a second");
+    let patient = Submission { deadline: later(bench.now, secs(queued + 30)), ..job(501) };
     assert!(bench.submitted(patient).ended.is_empty());
 }
 
