@@ -7,6 +7,8 @@ use paceline::core::engine::{Learned, LimitSource};
 use paceline::core::quota::{Dimension, Quota};
 use serde::{Deserialize, Serialize};
 
+use super::inherited::Part;
+
 /// Limits that nobody has confirmed for so long are learned anew.
 const OLDEST: Duration = Duration::from_secs(86_400);
 /// The longest window of a limit.
@@ -20,12 +22,14 @@ pub struct LimitEntry {
     account: String,
     models: String,
     dimension: String,
-    window_ms: u64,
-    limit: u64,
+    pub(super) window_ms: u64,
+    pub(super) limit: u64,
     source: Source,
-    confirmed: u64, // Unix time in seconds.
+    pub(super) confirmed: u64, // Unix time in seconds.
     #[serde(default, skip_serializing_if = "is_zero")]
-    used: u64, // In the window that ended then.
+    pub(super) used: u64, // In the window that ended then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) older: Vec<Part>, // What of it an earlier process used; of a gateway's state only.
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -61,6 +65,7 @@ pub fn entries(learned: &[LearnedLimits], now: Duration, lasting: Duration) -> V
                 LimitSource::Typed => Source::Typed,
             },
             used,
+            older: Vec::new(),
             confirmed: now.saturating_sub(limit.age).as_secs(),
         })
     };
@@ -95,6 +100,12 @@ pub fn learned(entries: Vec<LimitEntry>, now: Duration) -> Option<Vec<LearnedLim
 }
 
 impl LimitEntry {
+    /// Whether `other` tells of the same limit.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        (&self.provider, &self.account, &self.models) == (&other.provider, &other.account, &other.models)
+            && (&self.dimension, self.window_ms) == (&other.dimension, other.window_ms)
+    }
+
     fn learned(&self, now: Duration) -> Option<Learned> {
         let dimension = Dimension::ALL.into_iter().find(|known| known.name() == self.dimension)?;
         let window = Duration::from_millis(self.window_ms);

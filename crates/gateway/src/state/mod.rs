@@ -4,29 +4,28 @@
 //! Without it the gateway learns again, so nothing here stops one: a broken file is told and put aside.
 
 mod file;
+mod inherited;
 mod limits;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use paceline::LearnedLimits;
-use paceline::core::engine::Learned;
-use paceline::core::quota::Quota;
 use serde::{Deserialize, Serialize};
 
 use crate::callers::{Callers, Counted, Slice};
 pub use file::{MOST_BYTES, read, replace};
+use inherited::Inherited;
 pub use limits::{LimitEntry, entries, learned};
 
 /// The format of the file.
 const VERSION: u32 = 1;
 /// The longest window of a caller's allowance.
 const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 86_400);
-/// What a process that was killed may have done since it last saved.
-const UNSAVED: Duration = Duration::from_secs(2);
 const NAME: &str = "gateway.json";
 const LOCK: &str = "gateway.lock";
 
@@ -89,6 +88,7 @@ impl Spending {
 #[derive(Debug)]
 pub struct StateFile {
     path: PathBuf,
+    inherited: Mutex<Inherited>,
     _lock: File,
 }
 
@@ -101,7 +101,7 @@ impl StateFile {
         let lock = options.write(true).create(true).truncate(false).mode(0o600).open(folder.join(LOCK));
         let lock = lock.map_err(fault)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: folder.join(NAME), _lock: lock }),
+            Ok(()) => Ok(Self { path: folder.join(NAME), inherited: Mutex::default(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(format!(
                 "another gateway keeps its state in `{}`; give each its own `--state` folder",
                 folder.display()
@@ -117,7 +117,11 @@ impl StateFile {
             Err(error) => Err(error.to_string()),
             Ok(text) => parse(&text, now),
         };
-        text.map_err(|reason| {
+        let parsed = text.map(|(state, inherited)| {
+            *self.inherited.lock().unwrap_or_else(PoisonError::into_inner) = inherited;
+            state
+        });
+        parsed.map_err(|reason| {
             let aside = self.path.with_extension("json.broken");
             let fate = match fs::rename(&self.path, &aside) {
                 Ok(()) => format!("put aside as `{}`", aside.display()),
@@ -129,7 +133,8 @@ impl StateFile {
 
     /// Saves what is so at `now` (unix time); when it is the last time, also against a power cut.
     pub fn store(&self, state: &State, now: Duration, ended: Ended) -> Result<(), String> {
-        replace(&self.path, &written(state, now, ended), ended == Ended::Yes)
+        let inherited = self.inherited.lock().unwrap_or_else(PoisonError::into_inner);
+        replace(&self.path, &written(state, &inherited, now, ended), ended == Ended::Yes)
             .map_err(|error| format!("cannot save the state in `{}`: {error}", self.path.display()))
     }
 }
@@ -152,7 +157,7 @@ struct CallerEntry {
     spent: Vec<(u64, u64)>, // Unix time in milliseconds, and how much since.
 }
 
-fn written(state: &State, now: Duration, ended: Ended) -> Vec<u8> {
+fn written(state: &State, inherited: &Inherited, now: Duration, ended: Ended) -> Vec<u8> {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let callers = state.spending.iter().map(|spending| CallerEntry {
         caller: spending.caller.clone(),
@@ -160,36 +165,26 @@ fn written(state: &State, now: Duration, ended: Ended) -> Vec<u8> {
         window_ms: millis(spending.window),
         spent: spending.slices.iter().map(|slice| (millis(slice.start), slice.amount)).collect(),
     });
-    let kept = Kept {
-        paceline_state: VERSION,
-        ended: ended == Ended::Yes,
-        limits: entries(&state.limits, now, Duration::ZERO),
-        callers: callers.collect(),
-    };
+    let mut limits = entries(&state.limits, now, Duration::ZERO);
+    inherited.tell(&mut limits, now);
+    let kept =
+        Kept { paceline_state: VERSION, ended: ended == Ended::Yes, limits, callers: callers.collect() };
     let mut text = serde_json::to_vec_pretty(&kept).expect("strings and numbers always become JSON");
     text.push(b'\n');
     text
 }
 
-fn parse(text: &str, now: Duration) -> Result<State, String> {
+fn parse(text: &str, now: Duration) -> Result<(State, Inherited), String> {
     let kept: Kept = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if kept.paceline_state != VERSION {
         return Err(format!("its version is {}", kept.paceline_state));
     }
-    let mut limits = learned(kept.limits, now).ok_or("a limit in it makes no sense")?;
-    if !kept.ended {
-        limits.iter_mut().flat_map(|of| &mut of.limits).for_each(assume_the_worst);
-    }
+    let mut entries = kept.limits;
+    let inherited = Inherited::take(&mut entries, now, !kept.ended);
+    let limits = learned(entries, now).ok_or("a limit in it makes no sense")?;
     let spending = kept.callers.into_iter().map(CallerEntry::spending).collect::<Option<_>>();
-    Ok(State { limits, spending: spending.ok_or("what a caller spent makes no sense")? })
-}
-
-/// Counts what may have been used at the steady rate since the last save.
-fn assume_the_worst(limit: &mut Learned) {
-    let Quota { limit: most, window, .. } = limit.quota;
-    let share = UNSAVED.as_millis().saturating_mul(u128::from(most)).div_ceil(window.as_millis().max(1));
-    let used = limit.used.saturating_add(u64::try_from(share).unwrap_or(u64::MAX));
-    limit.used = used.min(most).max(limit.used);
+    let spending = spending.ok_or("what a caller spent makes no sense")?;
+    Ok((State { limits, spending }, inherited))
 }
 
 impl CallerEntry {
@@ -212,8 +207,8 @@ impl CallerEntry {
 mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-    use paceline::core::engine::LimitSource;
-    use paceline::core::quota::Dimension;
+    use paceline::core::engine::{Learned, LimitSource};
+    use paceline::core::quota::{Dimension, Quota};
 
     use super::*;
 
@@ -255,18 +250,46 @@ mod tests {
         }
     }
 
+    fn used(state: &State) -> u64 {
+        state.limits[0].limits[0].used
+    }
+
+    fn with_used(used: u64) -> State {
+        let mut state = state();
+        state.limits[0].limits[0].used = used;
+        state
+    }
+
     #[test]
-    fn after_a_kill_the_last_seconds_count_as_used() {
+    fn after_a_kill_the_last_moment_counts_as_used() {
         let folder = tempfile::tempdir().unwrap();
         let file = StateFile::open(folder.path()).unwrap();
-        for (used, assumed) in [(3, 5), (49, 50), (60, 60)] {
-            let mut state = state();
-            state.limits[0].limits[0].used = used;
-            file.store(&state, NOW, Ended::NotYet).unwrap();
-            assert_eq!(file.load(NOW).unwrap().limits[0].limits[0].used, assumed, "{used} of 50 a minute");
-            file.store(&state, NOW, Ended::Yes).unwrap();
-            assert_eq!(file.load(NOW).unwrap().limits[0].limits[0].used, used);
+        for (before, assumed) in [(3, 4), (49, 50), (50, 50)] {
+            file.store(&with_used(before), NOW, Ended::NotYet).unwrap();
+            assert_eq!(used(&file.load(NOW).unwrap()), assumed, "{before} of 50 a minute");
+            file.inherited.lock().unwrap().clone_from(&Inherited::default());
+            file.store(&with_used(before), NOW, Ended::Yes).unwrap();
+            assert_eq!(used(&file.load(NOW).unwrap()), before);
+            file.inherited.lock().unwrap().clone_from(&Inherited::default());
         }
+    }
+
+    #[test]
+    fn what_was_used_is_over_a_window_later_however_often_we_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut total = 30;
+        let mut seen = Vec::new();
+        // Saved ten seconds after what was used, and started every ten: the engine takes what it is told for used just now, and one request more goes out.
+        for round in 0..9_u64 {
+            let now = NOW + Duration::from_secs(10 * round);
+            let file = StateFile::open(folder.path()).unwrap();
+            if round > 0 {
+                total = used(&file.load(now).unwrap()) + 1;
+            }
+            file.store(&with_used(total), now, Ended::Yes).unwrap();
+            seen.push(total);
+        }
+        assert_eq!(seen, [30, 31, 32, 33, 34, 35, 6, 6, 6]);
     }
 
     #[test]
@@ -280,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_is_no_state_is_told_and_put_aside() {
-        let whole = String::from_utf8(written(&state(), NOW, Ended::Yes)).unwrap();
+        let whole = String::from_utf8(written(&state(), &Inherited::default(), NOW, Ended::Yes)).unwrap();
         let mut broken = vec![String::new(), "{}".to_owned(), whole[..whole.len() / 2].to_owned()];
         let changes = [
             ("state\": 1", "state\": 2"),
