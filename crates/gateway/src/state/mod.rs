@@ -5,6 +5,7 @@
 
 mod file;
 mod inherited;
+mod kept;
 mod limits;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -15,17 +16,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use paceline::LearnedLimits;
-use serde::{Deserialize, Serialize};
 
 use crate::callers::{Callers, Counted, Slice};
 pub use file::{MOST_BYTES, read, replace};
 use inherited::Inherited;
+use kept::{parse, written};
 pub use limits::{LimitEntry, entries, learned};
 
-/// The format of the file.
-const VERSION: u32 = 1;
-/// The longest window of a caller's allowance.
-const LONGEST_WINDOW: Duration = Duration::from_secs(366 * 86_400);
 const NAME: &str = "gateway.json";
 const LOCK: &str = "gateway.lock";
 
@@ -136,70 +133,6 @@ impl StateFile {
         let inherited = self.inherited.lock().unwrap_or_else(PoisonError::into_inner);
         replace(&self.path, &written(state, &inherited, now, ended), ended == Ended::Yes)
             .map_err(|error| format!("cannot save the state in `{}`: {error}", self.path.display()))
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kept {
-    paceline_state: u32, // The version, under a name that says whose file this is.
-    ended: bool,
-    limits: Vec<LimitEntry>,
-    callers: Vec<CallerEntry>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CallerEntry {
-    caller: String,
-    counted: String,
-    window_ms: u64,
-    spent: Vec<(u64, u64)>, // Unix time in milliseconds, and how much since.
-}
-
-fn written(state: &State, inherited: &Inherited, now: Duration, ended: Ended) -> Vec<u8> {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let callers = state.spending.iter().map(|spending| CallerEntry {
-        caller: spending.caller.clone(),
-        counted: spending.counted.name().to_owned(),
-        window_ms: millis(spending.window),
-        spent: spending.slices.iter().map(|slice| (millis(slice.start), slice.amount)).collect(),
-    });
-    let mut limits = entries(&state.limits, now, Duration::ZERO);
-    inherited.tell(&mut limits, now);
-    let kept =
-        Kept { paceline_state: VERSION, ended: ended == Ended::Yes, limits, callers: callers.collect() };
-    let mut text = serde_json::to_vec_pretty(&kept).expect("strings and numbers always become JSON");
-    text.push(b'\n');
-    text
-}
-
-fn parse(text: &str, now: Duration) -> Result<(State, Inherited), String> {
-    let kept: Kept = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if kept.paceline_state != VERSION {
-        return Err(format!("its version is {}", kept.paceline_state));
-    }
-    let mut entries = kept.limits;
-    let inherited = Inherited::take(&mut entries, now, !kept.ended);
-    let limits = learned(entries, now).ok_or("a limit in it makes no sense")?;
-    let spending = kept.callers.into_iter().map(CallerEntry::spending).collect::<Option<_>>();
-    let spending = spending.ok_or("what a caller spent makes no sense")?;
-    Ok((State { limits, spending }, inherited))
-}
-
-impl CallerEntry {
-    fn spending(self) -> Option<Spending> {
-        let window = Duration::from_millis(self.window_ms);
-        if window.is_zero() || LONGEST_WINDOW < window {
-            return None;
-        }
-        let slice = |(start, amount)| Slice { start: Duration::from_millis(start), amount };
-        Some(Spending {
-            caller: self.caller,
-            counted: Counted::ALL.into_iter().find(|known| known.name() == self.counted)?,
-            window,
-            slices: self.spent.into_iter().map(slice).collect(),
-        })
     }
 }
 
