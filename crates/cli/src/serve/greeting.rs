@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use paceline::wire::provider::Catalog;
 use tracing::info;
 
 use super::plan::Plan;
@@ -29,8 +30,11 @@ pub(super) fn say(plan: &Plan, (listen, admin): (SocketAddr, Option<SocketAddr>)
         Some(admin) => format!("http://{admin}/v1/status, /metrics, /healthz, /readyz"),
         None => "off".to_owned(),
     };
+    // Only upstreams that are called as their provider are found below its name.
+    let named = plan.upstreams().iter().any(|name| Catalog::embedded().provider(name).is_some());
+    let by_name = if named { format!("; by name: {base}/PROVIDER/v1") } else { String::new() };
     messages::say(&format!(
         "serving; tell your programs:\n  export ANTHROPIC_BASE_URL={base}\n  export OPENAI_BASE_URL={base}/v1\n\
-         keys: {keys}\nupstreams: {upstreams}; by name: {base}/PROVIDER/v1\nadmin: {operator}"
+         keys: {keys}\nupstreams: {upstreams}{by_name}\nadmin: {operator}"
     ));
 }
