@@ -32,7 +32,9 @@ impl World<'_> {
             let latency = self.latency();
             self.heap.push(self.now + latency, Happening::Hangup(attempt));
         }
-        let learned = self.callers[caller].policy.learned(self.now);
+        let mut learned = self.callers[caller].policy.learned(self.now);
+        // As `paceline run` does: what was used of a minute is over, mostly, when somebody starts it again.
+        learned.iter_mut().flatten().for_each(|limit| limit.used = 0);
         let generation = self.callers[caller].generation + 1;
         let briefing = self.briefing(caller, learned);
         self.callers[caller] = Caller::start(self.start, self.now, &briefing, generation);
