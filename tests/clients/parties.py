@@ -111,10 +111,10 @@ class Mock(Party):
 class Gateway(Party):
     """`paceline serve` in front of one upstream that speaks both dialects; every caller brings its own key."""
 
-    def __init__(self, binary, folder, upstream):
+    def __init__(self, binary, folder, upstream, name="gateway"):
         where = f"127.0.0.1:{free_port()}"
         self.url = f"http://{where}"
         to = ["--base-url", f"anthropic={upstream}", "--base-url", f"openai={upstream}/v1"]
         command = [binary, "serve", "--listen", where, "--admin", "none", "--state", "none", *to]
-        super().__init__("gateway", command, folder)
+        super().__init__(name, command, folder)
         self.wait_until_ready(self.url)

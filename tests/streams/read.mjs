@@ -1,16 +1,16 @@
 // As read.py, with the SDKs of npm.
-// Usage: node read.mjs BASE_URL chat|responses|messages PREFIX EXPECTED_TEXT FOLDER < breaks
+// Usage: node read.mjs BASE_URLS chat|responses|messages PREFIX EXPECTED_TEXT FOLDER < breaks
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 const CONCURRENCY = 16;
 const ENDS_WITHIN = 60_000;
-const [base, kind, prefix, expected, folder] = process.argv.slice(2);
+const [bases, kind, prefix, expected, folder] = process.argv.slice(2);
 const find = createRequire(`${folder}/package.json`);
 const sdk = async name => (await import(pathToFileURL(find.resolve(name)))).default;
 
-async function reader() {
+async function reader(base) {
   if (kind === "messages") {
     const client = new (await sdk("@anthropic-ai/sdk"))({ baseURL: base, maxRetries: 0 });
     const asked = { model: "claude-sonnet-4-6", max_tokens: 99, stream: true };
@@ -52,9 +52,9 @@ async function reader() {
 
 const told = { whole: 0, raised: 0, silent: [], hung: [], wrong: [] };
 const breaks = readFileSync(0, "utf8").split("\n").filter(Boolean)[Symbol.iterator]();
-const read = await reader();
+const readers = await Promise.all(bases.split(",").map(reader));
 
-async function one(line) {
+async function one(line, read) {
   const [ending, place] = line.split(" ");
   let timer;
   const late = new Promise(resolve => { timer = setTimeout(resolve, ENDS_WITHIN, "late"); });
@@ -71,6 +71,15 @@ async function one(line) {
   }
 }
 
-await Promise.all(Array.from({ length: CONCURRENCY }, async () => { for (const line of breaks) await one(line); }));
+await Promise.all(Array.from({ length: CONCURRENCY }, async (_, nth) => {
+  const read = readers[nth % readers.length];
+  for (const line of breaks) {
+    if (readers.length > 1) {
+      const [text, ended] = await read(`cut:none:0:${prefix}`);
+      if (!ended || text !== expected) throw new Error("a stream that nobody broke is not whole");
+    }
+    await one(line, read);
+  }
+}));
 console.log(JSON.stringify(told));
 process.exit(0); // Nothing that still hangs is waited for.

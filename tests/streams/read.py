@@ -1,6 +1,8 @@
 """Reads broken streams with the official SDKs, and tells those whose end it could not notice.
 
-Usage: read.py BASE_URL chat|responses|messages PREFIX < breaks     (a line `ENDING PLACE` for each)
+Usage: read.py BASE_URLS chat|responses|messages PREFIX EXPECTED_TEXT < breaks     (a line `ENDING PLACE` for each)
+
+Base URLs are separated by commas; the readers are spread over them. With several, each break follows a whole stream.
 Prints JSON: how many were whole, how many raised an error, and which ended in silence or never.
 """
 
@@ -59,12 +61,12 @@ def anthropic_reader(base_url):
 
 
 async def main():
-    base_url, kind, prefix, expected = sys.argv[1:5]
-    read = anthropic_reader(base_url) if kind == "messages" else openai_reader(base_url, kind)
+    base_urls, kind, prefix, expected = sys.argv[1].split(","), *sys.argv[2:5]
+    readers = [anthropic_reader(url) if kind == "messages" else openai_reader(url, kind) for url in base_urls]
     told = {"whole": 0, "raised": 0, "silent": [], "hung": [], "wrong": []}
     breaks = iter(sys.stdin.read().splitlines())
 
-    async def one(line):
+    async def one(line, read):
         ending, place = line.split()
         try:
             async with asyncio.timeout(ENDS_WITHIN):
@@ -80,11 +82,13 @@ async def main():
             else:
                 told["whole"] += 1
 
-    async def worker():
+    async def worker(read):
         for line in breaks:
-            await one(line)
+            if 1 < len(readers) and await read(f"cut:none:0:{prefix}") != (expected, True):
+                raise AssertionError("a stream that nobody broke is not whole")
+            await one(line, read)
 
-    await asyncio.gather(*(worker() for _ in range(CONCURRENCY)))
+    await asyncio.gather(*(worker(readers[nth % len(readers)]) for nth in range(CONCURRENCY)))
     print(json.dumps(told))
 
 

@@ -1,7 +1,8 @@
 """An upstream that replays recorded streams and breaks them off where the prompt says.
 
 A prompt names the break: `cut:ENDING:PLACE:MARK`. The first call with a prompt is broken, any further one is whole, so
-that whoever may still ask again gets what was asked for. Written on raw sockets, because the place is a byte.
+that whoever may still ask again gets what was asked for; `cut:none:0:MARK` is never broken. Written on raw sockets,
+because the place is a byte.
 """
 
 import asyncio
@@ -122,6 +123,6 @@ class Upstream:
         if not kind or not asked:
             return b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         self.seen[asked[0]] = self.seen.get(asked[0], 0) + 1
-        if self.seen[asked[0]] == 1:
+        if self.seen[asked[0]] == 1 and asked[1] != b"none":
             return broken(kind, asked[1].decode(), int(asked[2]))
         return whole(kind, True)
