@@ -1,8 +1,8 @@
 //! Measures what a request costs on its way through the client, beside what it costs on bare hyper.
 //!
-//!     cargo run --release -p paceline --example bench_passage [requests] [workers]
+//!     cargo run --release -p paceline --example bench_passage [requests] [workers] [connections]
 //!
-//! Both send the same kilobyte over 64 connections to a server in this process that answers at once; no limit binds. CPU time
+//! Both send the same kilobyte over as many connections (64) to a server in this process that answers at once; no limit binds. CPU time
 //! is that of the client's threads alone, in several rounds that take turns; the medians are compared.
 
 use std::convert::Infallible;
@@ -25,7 +25,6 @@ use tokio::task::JoinSet;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-const CONCURRENT: usize = 64;
 const ROUNDS: usize = 5;
 const THREADS: &str = "sending";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -34,6 +33,8 @@ fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<usize>());
     let requests = arguments.next().transpose()?.unwrap_or(50_000);
     let workers = arguments.next().transpose()?.unwrap_or(1);
+    let connections = arguments.next().transpose()?.unwrap_or(64);
+    let each = requests / connections;
     let serving =
         Builder::new_multi_thread().worker_threads(1).thread_name("serving").enable_all().build()?;
     let address = serving.block_on(serve())?;
@@ -42,8 +43,8 @@ fn main() -> Result<(), Failure> {
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     let client = sending.block_on(async { client(address) })?;
     for _ in 0..ROUNDS {
-        bare.push(cost(&sending, requests, send_bare(address, requests / CONCURRENT))?);
-        ours.push(cost(&sending, requests, send_ours(client.clone(), requests / CONCURRENT))?);
+        bare.push(cost(&sending, requests, send_bare(address, connections, each))?);
+        ours.push(cost(&sending, requests, send_ours(client.clone(), connections, each))?);
     }
     let (bare, ours) = (median(bare), median(ours));
     println!("bare hyper: {:6.2} us of CPU a request, {:7.0} requests/s", bare.0, bare.1);
@@ -89,9 +90,9 @@ fn body() -> Bytes {
     body.into()
 }
 
-async fn send_bare(address: SocketAddr, each: usize) -> Result<(), Failure> {
+async fn send_bare(address: SocketAddr, connections: usize, each: usize) -> Result<(), Failure> {
     let mut tasks = JoinSet::new();
-    for _ in 0..CONCURRENT {
+    for _ in 0..connections {
         let body = body();
         tasks.spawn(async move {
             let tcp = TcpStream::connect(address).await?;
@@ -129,9 +130,9 @@ fn client(address: SocketAddr) -> Result<Client, Failure> {
     Ok(Client::builder().upstream(upstream).ceilings(ceilings).build()?)
 }
 
-async fn send_ours(client: Client, each: usize) -> Result<(), Failure> {
+async fn send_ours(client: Client, connections: usize, each: usize) -> Result<(), Failure> {
     let mut tasks = JoinSet::new();
-    for _ in 0..CONCURRENT {
+    for _ in 0..connections {
         let (client, body) = (client.clone(), body());
         tasks.spawn(async move {
             for _ in 0..each {
