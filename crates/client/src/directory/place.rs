@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use paceline_wire::Dialect;
 use paceline_wire::provider::Provider;
 use rustls::pki_types::ServerName;
 
@@ -13,6 +15,9 @@ use crate::credential::Presented;
 use crate::error::BuildError;
 use crate::net::Origin;
 use crate::upstream::Upstream;
+
+/// The version that paths begin with, and base URLs may name.
+const VERSION: &str = "/v1";
 
 /// An upstream whose URL and credential are known to be usable.
 pub(crate) struct Place {
@@ -24,12 +29,15 @@ pub(crate) struct Place {
     pub(crate) in_flight: Option<u32>,
     pub(crate) origin: Origin,
     /// Headers that requests carry unless they have their own.
-    pub(crate) defaults: HeaderMap,
+    defaults: HeaderMap,
     /// Headers that requests carry whatever they have: the upstream's and the credential.
-    pub(crate) headers: HeaderMap,
+    headers: HeaderMap,
+    /// Both together, for requests that have none of their own.
+    usual: HeaderMap,
     mask: Mask,
     base_url: String,
-    authority: HeaderValue,
+    /// What stands before paths on the wire: for those below `/v1`, which it may name already, and for others.
+    prefixes: [String; 2],
 }
 
 impl Place {
@@ -43,9 +51,20 @@ impl Place {
         let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let authority =
             HeaderValue::from_str(authority).map_err(|_| bad(format!("`{base_url}` is no URL")))?;
+        let defaults = defaults(&upstream.provider);
+        let mut headers = headers(&upstream)?;
+        headers.insert(HOST, authority);
+        // What is compressed could not be read in passing.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let mut usual = defaults.clone();
+        for (name, value) in &headers {
+            usual.insert(name, value.clone());
+        }
         Ok(Self {
-            defaults: defaults(&upstream.provider),
-            headers: headers(&upstream)?,
+            usual,
+            prefixes: prefixes(upstream.provider.dialect, &base_url),
+            defaults,
+            headers,
             mask: Mask::new(upstream.api_key.as_ref()),
             settled: upstream.account.is_some(),
             account: upstream.account.unwrap_or_else(|| upstream.name.clone()),
@@ -54,7 +73,6 @@ impl Place {
             in_flight: upstream.in_flight,
             origin,
             base_url,
-            authority,
         })
     }
 
@@ -65,8 +83,27 @@ impl Place {
 
     /// The path on the wire for an endpoint's own path.
     pub(crate) fn path(&self, path: &str) -> Option<Uri> {
-        let uri: Uri = self.provider.dialect.url(&self.base_url, path).parse().ok()?;
-        Uri::builder().path_and_query(uri.path_and_query()?.clone()).build().ok()
+        let [below, other] = &self.prefixes;
+        let whole = match path.strip_prefix(VERSION).filter(|rest| rest.starts_with('/')) {
+            Some(rest) => format!("{below}{rest}"),
+            None => format!("{other}{path}"),
+        };
+        PathAndQuery::try_from(whole).ok().map(Uri::from)
+    }
+
+    /// The headers on the wire for a request's own: what it passes on goes before our defaults, but not before what the
+    /// upstream is configured to get.
+    pub(crate) fn headers(&self, own: &[(HeaderName, HeaderValue)]) -> HeaderMap {
+        let mut headers = self.usual.clone();
+        for (name, _) in own.iter().filter(|(name, _)| self.defaults.contains_key(name)) {
+            if !self.headers.contains_key(name) {
+                headers.remove(name);
+            }
+        }
+        for (name, value) in own.iter().filter(|(name, _)| !self.headers.contains_key(name)) {
+            headers.append(name, value.clone());
+        }
+        headers
     }
 
     /// `text` without fragments of the credential it answers to.
@@ -76,11 +113,16 @@ impl Place {
             None => self.mask.apply(text),
         }
     }
+}
 
-    /// The `host` header.
-    pub(crate) fn host(&self) -> HeaderValue {
-        self.authority.clone()
-    }
+/// The paths of the base URL, below which endpoints lie.
+fn prefixes(dialect: Dialect, base_url: &str) -> [String; 2] {
+    const NAME: &str = "/x";
+    [format!("{VERSION}{NAME}"), NAME.to_owned()].map(|path| {
+        let uri: Option<Uri> = dialect.url(base_url, &path).parse().ok();
+        let path = uri.as_ref().map(Uri::path).unwrap_or_default();
+        path.strip_suffix(NAME).unwrap_or_default().to_owned()
+    })
 }
 
 fn defaults(provider: &Provider) -> HeaderMap {
@@ -139,7 +181,57 @@ fn is_this_machine(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use paceline_wire::provider::Catalog;
+
     use super::*;
+
+    #[test]
+    fn paths_join_as_urls_do() {
+        let bases =
+            ["https://h", "https://h/", "https://h/v1", "https://h/v1/", "https://h/a/b", "https://h/a/v1"];
+        let paths = ["/v1/messages", "/v1/messages?beta=true", "/v1", "/v1x/y", "/chat/completions", "/"];
+        for (name, base) in
+            ["anthropic", "openai"].into_iter().flat_map(|name| bases.map(|base| (name, base)))
+        {
+            let provider = Catalog::embedded().provider(name).unwrap();
+            let place = Place::new(Upstream::new("a", provider.clone()).base_url(base)).unwrap();
+            for path in paths {
+                let url: Uri = provider.dialect.url(base, path).parse().unwrap();
+                let want = url.path_and_query().unwrap().as_str();
+                assert_eq!(place.path(path).unwrap().to_string(), want, "{name} {base} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_requests_own_headers_go_before_defaults_and_never_before_what_is_configured() {
+        let provider = Catalog::embedded().provider("anthropic").unwrap();
+        let beta = HeaderName::from_static("anthropic-beta");
+        let configured = Upstream::new("a", provider.clone())
+            .api_key("sk-a")
+            .header(beta.clone(), HeaderValue::from_static("ours"))
+            .header(HeaderName::from_static("content-type"), HeaderValue::from_static("text/plain"));
+        let place = Place::new(configured).unwrap();
+        let own = [
+            (beta, "theirs"),
+            (HeaderName::from_static("anthropic-version"), "2099-01-01"),
+            (HeaderName::from_static("x-title"), "one"),
+            (HeaderName::from_static("x-title"), "two"),
+        ]
+        .map(|(name, value)| (name, HeaderValue::from_static(value)));
+        let headers = place.headers(&own);
+        let of = |name: &str| {
+            headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("anthropic-beta"), ["ours"]);
+        assert_eq!(of("content-type"), ["text/plain"]);
+        assert_eq!(of("anthropic-version"), ["2099-01-01"]);
+        assert_eq!(of("x-title"), ["one", "two"]);
+        assert_eq!(of("x-api-key"), ["sk-a"]);
+        assert_eq!(of("host"), ["api.anthropic.com"]);
+        assert_eq!(of("accept-encoding"), ["identity"]);
+        assert_eq!(place.headers(&[]).get("anthropic-version").unwrap(), "2023-06-01");
+    }
 
     #[test]
     fn plain_http_reaches_this_machine_only() {

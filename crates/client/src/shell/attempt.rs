@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HOST};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Full;
 use paceline_core::engine::AttemptId;
 use paceline_core::feedback::LimitSeen;
@@ -144,20 +143,10 @@ impl Attempt {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = self.work.method.clone();
         *request.uri_mut() = place.path(&self.work.path)?;
-        let headers = request.headers_mut();
-        headers.extend(self.work.headers.iter().cloned());
-        for (name, value) in &place.defaults {
-            headers.entry(name).or_insert_with(|| value.clone());
-        }
-        for (name, value) in &place.headers {
-            headers.insert(name, value.clone());
-        }
+        *request.headers_mut() = place.headers(&self.work.headers);
         if let Some(presented) = &self.work.presented {
-            presented.replace_in(headers, place.provider.auth);
+            presented.replace_in(request.headers_mut(), place.provider.auth);
         }
-        headers.insert(HOST, place.host());
-        // What is compressed could not be read in passing.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         Some(request)
     }
 

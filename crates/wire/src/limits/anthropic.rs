@@ -9,7 +9,7 @@ use http::HeaderMap;
 use paceline_core::feedback::LimitSeen;
 use paceline_core::quota::Dimension;
 
-use super::{MINUTE, Numbers, text};
+use super::{MINUTE, Numbers, joined, text};
 use crate::hint::{until_epoch, until_rfc3339};
 
 /// What is left of tokens is rounded to this; requests are exact.
@@ -36,9 +36,9 @@ pub(super) fn unified_reset(headers: &HeaderMap, now: Duration) -> Option<Durati
     until_epoch(text(headers, "anthropic-ratelimit-unified-reset")?, now)
 }
 
-fn one(headers: &HeaderMap, what: &str, dimension: Dimension, now: Duration) -> Option<LimitSeen> {
-    let name = |part: &str| format!("anthropic-ratelimit-{what}-{part}");
-    let reset = text(headers, &name("reset")).and_then(|instant| until_rfc3339(instant, now));
+fn one(headers: &HeaderMap, what: &'static str, dimension: Dimension, now: Duration) -> Option<LimitSeen> {
+    let name = |part: &'static str| ["anthropic-ratelimit-", what, "-", part];
+    let reset = joined(headers, &name("reset")).and_then(|instant| until_rfc3339(instant, now));
     let numbers = Numbers::named(headers, &name("limit"), &name("remaining"), reset)?;
     let round = numbers.remaining.is_none_or(|left| left % TOKEN_ROUNDING == 0);
     let rounding = if dimension != Dimension::Requests && round { TOKEN_ROUNDING } else { 1 };

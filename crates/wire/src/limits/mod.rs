@@ -18,6 +18,7 @@ use paceline_core::quota::Dimension;
 
 use crate::hint::{LONGEST_WAIT, until_http_date};
 use crate::provider::{LimitHeaders, Provider};
+use number::joined;
 pub(crate) use number::{count, text};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -97,15 +98,20 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// The numbers under three header names.
-    fn named(headers: &HeaderMap, limit: &str, remaining: &str, reset: Option<Duration>) -> Option<Numbers> {
-        let said = text(headers, limit);
+    /// The numbers under two header names, each in parts, and a reset.
+    fn named(
+        headers: &HeaderMap,
+        limit: &[&str],
+        remaining: &[&str],
+        reset: Option<Duration>,
+    ) -> Option<Numbers> {
+        let said = joined(headers, limit);
         let limit = said.and_then(count).filter(|limit| *limit > 0);
         if said.is_some() && limit.is_none() {
             // -1 or 0 stands for unknown, and then its neighbours say nothing either.
             return None;
         }
-        let remaining = text(headers, remaining).and_then(count);
+        let remaining = joined(headers, remaining).and_then(count);
         // More left than there is cannot be.
         let remaining = remaining.filter(|left| limit.is_none_or(|limit| *left <= limit));
         let reset = reset.filter(|reset| *reset <= LONGEST_WAIT);

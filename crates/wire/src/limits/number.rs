@@ -7,8 +7,18 @@ const MOST: u64 = 1_000_000_000_000_000;
 
 /// The text of the header `name`.
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let text = std::str::from_utf8(headers.get(name)?.as_bytes()).ok()?;
-    Some(text.trim())
+    joined(headers, &[name])
+}
+
+/// The text of the header whose name is these parts joined.
+///
+/// Answers have a dozen headers: looking at each is faster than putting a name together and hashing it.
+pub(super) fn joined<'a>(headers: &'a HeaderMap, parts: &[&str]) -> Option<&'a str> {
+    let is_it = |name: &str| {
+        parts.iter().try_fold(name, |rest, part| rest.strip_prefix(part)).is_some_and(str::is_empty)
+    };
+    let (_, value) = headers.iter().find(|(name, _)| is_it(name.as_str()))?;
+    Some(std::str::from_utf8(value.as_bytes()).ok()?.trim())
 }
 
 /// A count in a header's text: digits, with `,` or `_` between them, and a fraction that is cut off.
@@ -36,6 +46,23 @@ pub(crate) fn count(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_found_by_its_parts() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ratelimit-limit-requests", http::HeaderValue::from_static(" 50 "));
+        headers.append("x-ratelimit-limit-requests", http::HeaderValue::from_static("60"));
+        let cases: [(&[&str], Option<&str>); 5] = [
+            (&["x-ratelimit-limit-requests"], Some("50")),
+            (&["x-ratelimit-", "limit", "-", "requests"], Some("50")),
+            (&["x-ratelimit-", "limit"], None),
+            (&["x-ratelimit-", "limit", "-", "requests", "-day"], None),
+            (&["limit-requests"], None),
+        ];
+        for (parts, want) in cases {
+            assert_eq!(joined(&headers, parts), want, "{parts:?}");
+        }
+    }
 
     #[test]
     fn only_plain_counts_are_believed() {

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use paceline_core::feedback::LimitSeen;
 use paceline_core::quota::Dimension;
 
-use super::{DAY, HOUR, MINUTE, Numbers, SECOND, text};
+use super::{DAY, HOUR, MINUTE, Numbers, SECOND, joined, text};
 use crate::hint::{go_duration, until_epoch};
 
 /// Fireworks: tokens per second, of three kinds; requests of an older API without a window.
@@ -14,8 +14,8 @@ use crate::hint::{go_duration, until_epoch};
 /// The whole prompt and its uncached part are limited apart. Whichever is charged when the cache helps is the input.
 pub(super) fn fireworks(headers: &HeaderMap, cache_reads_free: bool) -> Vec<LimitSeen> {
     let one = |what: &str, dimension, window| {
-        let limit = format!("x-ratelimit-limit-{what}");
-        let numbers = Numbers::named(headers, &limit, &format!("x-ratelimit-remaining-{what}"), None)?;
+        let (limit, remaining) = (["x-ratelimit-limit-", what], ["x-ratelimit-remaining-", what]);
+        let numbers = Numbers::named(headers, &limit, &remaining, None)?;
         Some(numbers.seen(dimension, window, 1))
     };
     let prompt = |what| one(what, Dimension::InputTokens, Some(SECOND));
@@ -31,9 +31,9 @@ pub(super) fn fireworks(headers: &HeaderMap, cache_reads_free: bool) -> Vec<Limi
 
 /// Together: allowances per second.
 pub(super) fn together(headers: &HeaderMap) -> Vec<LimitSeen> {
-    let one = |family: &str, dimension| {
-        let name = |part: &str| format!("{family}-{part}");
-        let reset = text(headers, &name("reset")).and_then(go_duration);
+    let one = |family: &'static str, dimension| {
+        let name = |part: &'static str| [family, "-", part];
+        let reset = joined(headers, &name("reset")).and_then(go_duration);
         let numbers = Numbers::named(headers, &name("limit"), &name("remaining"), reset)?;
         Some(numbers.seen(dimension, Some(SECOND), 1))
     };
@@ -44,7 +44,7 @@ pub(super) fn together(headers: &HeaderMap) -> Vec<LimitSeen> {
 /// OpenRouter: one limit on requests, on refusals only. Its window shows in how far its reset lies ahead.
 pub(super) fn openrouter(headers: &HeaderMap, now: Duration) -> Vec<LimitSeen> {
     let reset = epoch_reset(headers, now);
-    let numbers = Numbers::named(headers, "x-ratelimit-limit", "x-ratelimit-remaining", reset);
+    let numbers = Numbers::named(headers, &["x-ratelimit-limit"], &["x-ratelimit-remaining"], reset);
     let window = reset.and_then(|reset| match reset {
         soon if soon <= MINUTE => Some(MINUTE),
         late if late > HOUR => Some(DAY),

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use paceline_core::feedback::LimitSeen;
 use paceline_core::quota::Dimension;
 
-use super::{DAY, HOUR, MINUTE, MONTH, Numbers, SECOND, text};
+use super::{DAY, HOUR, MINUTE, MONTH, Numbers, SECOND, joined, text};
 use crate::hint::go_duration;
 
 /// No provider meters one request in more ways.
@@ -23,8 +23,8 @@ pub(super) fn read(headers: &HeaderMap) -> Vec<LimitSeen> {
         if known || seen.len() == MOST_LIMITS {
             continue;
         }
-        let name = |part: &str| format!("{family}{part}-{rest}");
-        let reset = text(headers, &name("reset")).and_then(go_duration);
+        let name = |part: &'static str| [family, part, "-", rest];
+        let reset = joined(headers, &name("reset")).and_then(go_duration);
         let numbers = Numbers::named(headers, &name("limit"), &name("remaining"), reset);
         seen.extend(numbers.map(|numbers| numbers.seen(dimension, Some(window), 1)));
     }
@@ -38,7 +38,7 @@ pub(super) fn read(headers: &HeaderMap) -> Vec<LimitSeen> {
 /// Mistral's older spelling of tokens per minute.
 fn by_size(headers: &HeaderMap) -> Option<LimitSeen> {
     let reset = text(headers, "ratelimitbysize-reset").and_then(go_duration);
-    let numbers = Numbers::named(headers, "ratelimitbysize-limit", "ratelimitbysize-remaining", reset)?;
+    let numbers = Numbers::named(headers, &["ratelimitbysize-limit"], &["ratelimitbysize-remaining"], reset)?;
     Some(numbers.seen(Dimension::TotalTokens, Some(MINUTE), 1))
 }
 

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use paceline_core::feedback::LimitSeen;
 use paceline_core::quota::Dimension;
 
-use super::{DAY, MINUTE, Numbers, count, text, window};
+use super::{DAY, MINUTE, Numbers, count, joined, text, window};
 use crate::hint::go_duration;
 
 /// OpenAI: `requests` is the minute's or the day's, whichever is tighter. The arithmetic tells which.
@@ -32,9 +32,9 @@ pub(super) fn groq(headers: &HeaderMap) -> Vec<LimitSeen> {
 pub(super) fn azure(headers: &HeaderMap) -> Vec<LimitSeen> {
     let one = |what: &str, dimension| {
         let mut numbers = numbers(headers, what, None)?;
-        let period = text(headers, &format!("x-ratelimit-renewalperiod-{what}")).and_then(count);
+        let period = joined(headers, &["x-ratelimit-renewalperiod-", what]).and_then(count);
         let window = period.filter(|period| *period > 0).map_or(MINUTE, Duration::from_secs);
-        let reset = text(headers, &format!("x-ratelimit-reset-{what}")).and_then(count);
+        let reset = joined(headers, &["x-ratelimit-reset-", what]).and_then(count);
         numbers.reset = reset.and_then(|reset| azure_reset(numbers, reset, window));
         Some(numbers.seen(dimension, Some(window), 1))
     };
@@ -60,13 +60,12 @@ fn azure_reset(numbers: Numbers, reset: u64, window: Duration) -> Option<Duratio
 }
 
 fn go(headers: &HeaderMap, what: &str) -> Option<Numbers> {
-    let reset = text(headers, &format!("x-ratelimit-reset-{what}")).and_then(go_duration);
+    let reset = joined(headers, &["x-ratelimit-reset-", what]).and_then(go_duration);
     numbers(headers, what, reset)
 }
 
 fn numbers(headers: &HeaderMap, what: &str, reset: Option<Duration>) -> Option<Numbers> {
-    let limit = format!("x-ratelimit-limit-{what}");
-    Numbers::named(headers, &limit, &format!("x-ratelimit-remaining-{what}"), reset)
+    Numbers::named(headers, &["x-ratelimit-limit-", what], &["x-ratelimit-remaining-", what], reset)
 }
 
 fn inferred(numbers: Numbers) -> Option<Duration> {
