@@ -7,7 +7,6 @@ use paceline_core::engine::{Action, AttemptId, Engine, Event, RequestId, Submiss
 use paceline_core::time::Time;
 use paceline_wire::response;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::affinity::Affinities;
@@ -46,7 +45,7 @@ pub(crate) async fn run(start: Start, mut mail: mpsc::UnboundedReceiver<Message>
             break done;
         }
     };
-    // Attempts end with their set, and with them their connections; callers learn it from their channels.
+    // Attempts end with it, and with them their connections; callers learn it from their channels.
     drop(driver);
     drop(mail);
     if let Some(done) = closed {
@@ -71,7 +70,6 @@ pub(super) struct Driver {
     pub(super) by_request: HashMap<RequestId, AttemptId>,
     /// Whose attempts have failed since the engine was last asked what follows.
     pub(super) failed: Vec<RequestId>,
-    tasks: JoinSet<()>,
     paused: bool,
 }
 
@@ -91,14 +89,12 @@ impl Driver {
             attempts: HashMap::new(),
             by_request: HashMap::new(),
             failed: Vec::new(),
-            tasks: JoinSet::new(),
             paused: false,
         }
     }
 
     /// Does all that the engine wants done now.
     fn drive(&mut self) {
-        while self.tasks.try_join_next().is_some() {}
         if self.paused {
             return;
         }
@@ -224,7 +220,7 @@ impl Driver {
         let (waited, upstream) = (pending.waited, place.name.clone());
         let after =
             pending.last.as_ref().map(|loss| loss.failure.class).filter(|class| !is_throttled(*class));
-        let task = self.tasks.spawn(work.run());
+        let task = tokio::spawn(work.run()).abort_handle();
         self.attempts
             .insert(attempt, Running { request, upstream: id, place, send_as, sent: Instant::now(), task });
         self.by_request.insert(request, attempt);
@@ -293,6 +289,9 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        for running in self.attempts.values() {
+            running.task.abort();
+        }
         for (_, pending) in self.requests.drain() {
             if let Some(reply) = pending.reply {
                 reply.refuse(SendError::Closed);

@@ -14,8 +14,11 @@ pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 ///
 /// Answers have a dozen headers: looking at each is faster than putting a name together and hashing it.
 pub(super) fn joined<'a>(headers: &'a HeaderMap, parts: &[&str]) -> Option<&'a str> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
     let is_it = |name: &str| {
-        parts.iter().try_fold(name, |rest, part| rest.strip_prefix(part)).is_some_and(str::is_empty)
+        // Most differ in length already.
+        name.len() == length
+            && parts.iter().try_fold(name, |rest, part| rest.strip_prefix(part)).is_some_and(str::is_empty)
     };
     let (_, value) = headers.iter().find(|(name, _)| is_it(name.as_str()))?;
     Some(std::str::from_utf8(value.as_bytes()).ok()?.trim())
