@@ -80,6 +80,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
                 return self.send(200, "text/event-stream", stream.read())
         for method, pattern, answer in self.routes:
             if method == self.command and pattern.fullmatch(path):
+                if answer is None:
+                    return self.send(204, "application/json", b"")
                 return self.send(200, "application/json", json.dumps(answer).encode())
         return self.send(404, "application/json", b'{"error": {"message": "no such path", "type": "not_found_error"}}')
 
@@ -88,7 +90,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
     def send(self, status, kind, body):
         self.send_response(status)
         self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
+        if status != 204:
+            self.send_header("content-length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
