@@ -11,6 +11,7 @@ use toml::Spanned;
 
 use super::file;
 use super::place::Problem;
+use super::pools::{self, Pool};
 use super::secret::SecretSource;
 use super::server::{self, Server};
 
@@ -70,19 +71,6 @@ pub(crate) struct Quota {
     pub(crate) in_flight: Option<u32>,
 }
 
-/// The upstreams that can serve one model name.
-#[derive(Debug)]
-pub(crate) struct Pool {
-    /// The name callers use.
-    pub(crate) model: String,
-    /// Who serves it, in order.
-    pub(crate) upstreams: Vec<String>,
-    /// The name upstreams get instead.
-    pub(crate) send_as: Option<String>,
-    /// Pools that step in.
-    pub(crate) fallback: Vec<String>,
-}
-
 /// Checks a parsed file as a whole.
 pub(super) fn check(file: file::File, folder: PathBuf) -> Result<Config, Problem> {
     unique("upstream", file.upstream.iter().map(|upstream| &upstream.name))?;
@@ -92,8 +80,7 @@ pub(super) fn check(file: file::File, folder: PathBuf) -> Result<Config, Problem
     check_pass_through(&file.upstream, &file.caller)?;
     let upstreams = file.upstream.into_iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
     let quotas = file.quota.iter().map(|quota| check_quota(quota, &upstreams)).collect::<Result<_, _>>()?;
-    let pools =
-        file.pool.iter().map(|pool| check_pool(pool, &upstreams, &file.pool)).collect::<Result<_, _>>()?;
+    let pools = pools::check(&file.pool, &upstreams)?;
     let callers = file.caller.iter().map(caller).collect::<Result<Vec<_>, _>>()?;
     unique_keys(&file.caller, &callers)?;
     Ok(Config { folder, server, upstreams, quotas, pools, callers })
@@ -176,36 +163,6 @@ fn check_quota(quota: &file::Quota, upstreams: &[Upstream]) -> Result<Quota, Pro
         models,
         ceilings,
         in_flight: quota.in_flight.as_ref().map(|n| *n.get_ref()),
-    })
-}
-
-fn check_pool(pool: &file::Pool, upstreams: &[Upstream], pools: &[file::Pool]) -> Result<Pool, Problem> {
-    let known: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-    if pool.upstreams.get_ref().is_empty() {
-        return Err(Problem::at(pool.upstreams.span(), "a pool needs an upstream").meant("", &known));
-    }
-    for name in pool.upstreams.get_ref() {
-        if !known.contains(&name.get_ref().as_str()) {
-            let message = format!("no upstream is called `{}`", name.get_ref());
-            return Err(Problem::at(name.span(), message).meant(name.get_ref(), &known));
-        }
-    }
-    let others: Vec<&str> = pools.iter().map(|other| other.model.get_ref().as_str()).collect();
-    for name in &pool.fallback {
-        if name.get_ref() == pool.model.get_ref() {
-            return Err(Problem::at(name.span(), format!("pool `{}` falls back on itself", name.get_ref())));
-        }
-        if !others.contains(&name.get_ref().as_str()) {
-            let message = format!("no pool serves the model `{}`", name.get_ref());
-            return Err(Problem::at(name.span(), message).meant(name.get_ref(), &others));
-        }
-    }
-    let names = |list: &[Spanned<String>]| list.iter().map(|name| name.get_ref().clone()).collect();
-    Ok(Pool {
-        model: pool.model.get_ref().clone(),
-        upstreams: names(pool.upstreams.get_ref()),
-        send_as: pool.send_as.as_ref().map(|name| name.get_ref().clone()),
-        fallback: names(&pool.fallback),
     })
 }
 

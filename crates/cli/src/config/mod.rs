@@ -5,13 +5,15 @@
 mod check;
 mod file;
 mod place;
+mod pools;
 mod secret;
 mod server;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use check::{Config, Pool, Quota, Upstream};
+pub(crate) use check::{Config, Quota, Upstream};
 pub(crate) use place::closest;
+pub(crate) use pools::Pool;
 pub(crate) use secret::{SecretSource, check as check_secret};
 pub(crate) use server::{NONE, Server};
 

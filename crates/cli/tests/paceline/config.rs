@@ -4,9 +4,12 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use crate::gateway::gateway;
 use crate::{command, ended, paceline};
 
 const UPSTREAM: &str = "[[upstream]]\nname = \"a\"\nprovider = \"anthropic\"\n";
+const TWO_DIALECTS: &str = "[[upstream]]\nname = \"a\"\nprovider = \"anthropic\"\n\
+    [[upstream]]\nname = \"b\"\nprovider = \"openai\"\n";
 
 fn hashed(letter: &str) -> String {
     format!("key_hash = \"{}\"\n", letter.repeat(64))
@@ -50,6 +53,17 @@ fn every_fault_names_its_line_its_key_and_a_remedy() {
         (
             "a fallback on itself",
             format!("{UPSTREAM}[[pool]]\nmodel = \"m\"\nupstreams = [\"a\"]\nfallback = [\"m\"]\n"),
+        ),
+        (
+            "a pool of two dialects",
+            format!("{TWO_DIALECTS}[[pool]]\nmodel = \"m\"\nupstreams = [\"a\", \"b\"]\n"),
+        ),
+        (
+            "a fallback of another dialect",
+            format!(
+                "{TWO_DIALECTS}[[pool]]\nmodel = \"m\"\nupstreams = [\"a\"]\nfallback = [\"n\"]\n\
+                 [[pool]]\nmodel = \"n\"\nupstreams = [\"b\"]\n"
+            ),
         ),
         ("no hash", "[[caller]]\nname = \"ci\"\nkey_hash = \"secret\"\n".to_owned()),
         ("the hash of nothing", format!("[[caller]]\nname = \"ci\"\n{hash}")),
@@ -112,23 +126,39 @@ fn every_fault_names_its_line_its_key_and_a_remedy() {
     insta::assert_snapshot!("config_faults", said);
 }
 
-#[test]
-fn the_example_means_what_it_says() {
+const EXAMPLE_KEYS: [(&str, &str); 3] = [
+    ("ANTHROPIC_API_KEY", "sk-canary-0123456789-a"),
+    ("ANTHROPIC_BACKUP_KEY", "sk-canary-0123456789-b"),
+    ("OPENAI_API_KEY", "sk-canary-0123456789-c"),
+];
+
+/// Lays the example, with the key file that it names, into the folder.
+fn lay_example(folder: &Path) {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.toml");
-    let folder = tempfile::tempdir().unwrap();
-    fs::copy(example, folder.path().join("c.toml")).unwrap();
-    fs::create_dir(folder.path().join("secrets")).unwrap();
-    let key = folder.path().join("secrets/second-key");
+    fs::copy(example, folder.join("c.toml")).unwrap();
+    fs::create_dir(folder.join("secrets")).unwrap();
+    let key = folder.join("secrets/second-key");
     fs::write(&key, "sk-ant-canary").unwrap();
     fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn the_example_means_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    lay_example(folder.path());
     let mut check = command(folder.path(), &["check", "--config", "c.toml"]);
-    for name in ["ANTHROPIC_API_KEY", "ANTHROPIC_BACKUP_KEY", "OPENAI_API_KEY"] {
-        check.env(name, "sk-canary-abcdef");
-    }
-    let ended = ended(check.output().unwrap());
+    let ended = ended(check.envs(EXAMPLE_KEYS).output().unwrap());
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     assert!(!ended.stdout.contains("canary"));
     insta::assert_snapshot!("config_example", ended.stdout);
+}
+
+#[test]
+fn the_example_can_be_served() {
+    let folder = tempfile::tempdir().unwrap();
+    lay_example(folder.path());
+    let served = gateway(folder.path(), &["--config", "c.toml"], &EXAMPLE_KEYS);
+    assert_eq!(served.status()["ready"], true);
 }
 
 #[test]
