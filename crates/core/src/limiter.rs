@@ -321,8 +321,10 @@ impl Limiter {
     }
 
     /// How long a refusal keeps everybody out.
-    pub(crate) fn closed_for(&self, now: Time) -> Duration {
-        self.gate.closed_for(now).unwrap_or_default()
+    /// What is known of when there is room, for who was told `ready_at`: when somebody else will be done, nobody knows;
+    /// when a gate opens, it says itself.
+    pub(crate) fn as_known(&self, now: Time, ready_at: Time) -> Time {
+        if ready_at < Time::NEVER { ready_at } else { now + self.gate.closed_for(now).unwrap_or_default() }
     }
 
     pub(crate) fn is_self_hosted(&self) -> bool {

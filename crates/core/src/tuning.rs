@@ -145,5 +145,5 @@ pub(crate) const TURN_AFTER: u32 = 19;
 pub(crate) const TURN_AFTER_WAIT: Duration = Duration::from_secs(30);
 /// Expected waits are told so much longer: some who come later go first.
 pub(crate) const EXPECTED_WAIT_MARGIN: f64 = 1.2;
-/// A limiter that is closed for longer than this leaves its requests to lanes of later tiers.
+/// A tier that has no room for longer than this, or until the deadline, leaves its requests to later ones.
 pub(crate) const TIER_PATIENCE: Duration = Duration::from_secs(60);

@@ -161,20 +161,19 @@ impl Engine {
         }
     }
 
-    /// The lane with the most room among those of the first tier that is alive.
+    /// The lane with the most room among those of the first tier that can serve in time.
     fn choose_lane(&mut self, now: Time, key: Key, submission: &Submission, room: &Room) -> Choice {
         let route = submission.route.0 as usize;
         let alone = self.routes[route].lanes.len() == 1 || self.none_is_well(now, route);
         let mut best: Option<(f64, Lane, Charges)> = None;
         let mut soonest: Option<Time> = None;
         let mut verdict = Verdict::NoUpstream(Class::BadRequest); // Stands for a route without lanes.
-        let mut alive_tier = None;
+        let mut tier_in_time = None;
         for index in 0..self.routes[route].lanes.len() {
             let lane = self.routes[route].lanes[index];
-            if alive_tier.is_some_and(|tier| tier != lane.tier) {
+            if tier_in_time.is_some_and(|tier| tier != lane.tier) {
                 break;
             }
-            let closed = self.limiters[lane.limiter.0 as usize].closed_for(now);
             let (well_at, ready_at, charges) = match self.ask_lane(now, &lane, submission, room, alone) {
                 Ok(answer) => answer,
                 Err(never) => {
@@ -182,8 +181,9 @@ impl Engine {
                     continue;
                 }
             };
-            if well_at <= now && closed <= TIER_PATIENCE {
-                alive_tier = Some(lane.tier);
+            let room_at = self.limiters[lane.limiter.0 as usize].as_known(now, ready_at);
+            if well_at <= now && is_in_time(now, room_at, submission.deadline) {
+                tier_in_time = Some(lane.tier);
             }
             let at = well_at.max(ready_at);
             soonest = Some(soonest.map_or(at, |soonest| soonest.min(at)));
@@ -289,6 +289,11 @@ impl Engine {
         let request = submission.request;
         self.actions.push_back(Action::Send { request, attempt, upstream: lane.upstream, ordinal });
     }
+}
+
+/// Whether room at that time is worth waiting for, rather than leaving the request to a later tier.
+pub(super) fn is_in_time(now: Time, room_at: Time, deadline: Option<Time>) -> bool {
+    room_at <= deadline.unwrap_or(Time::NEVER).min(now + TIER_PATIENCE)
 }
 
 /// What the others leave.

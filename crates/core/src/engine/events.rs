@@ -1,15 +1,13 @@
 //! What happened: requests come, answers come, callers leave, time passes.
 
 use std::collections::btree_map::Entry::{Occupied, Vacant};
-use std::time::Duration;
 
 use super::records::{Attempt, Request, State, attempt_key};
 use super::{Action, AttemptId, Engine, Event, Priority, RequestId, Submission, Verdict};
-use crate::limiter::{Applicant, Outcome};
+use crate::limiter::Outcome;
 use crate::queue::{Entry, Key};
 use crate::quota::Usage;
 use crate::time::Time;
-use crate::tuning::EXPECTED_WAIT_MARGIN;
 
 impl Engine {
     /// Tells what happened. Events that name something the engine no longer knows are ignored.
@@ -201,36 +199,5 @@ impl Engine {
         let record = self.attempts.remove(attempt_key(id));
         self.upstreams[record.lane.upstream.0 as usize].in_flight -= 1;
         Some(record)
-    }
-
-    /// How long a request would wait for its start: until there is room for it, and then for what waits before it, by how
-    /// fast that is served.
-    fn expected_wait(&mut self, now: Time, submission: &Submission) -> Duration {
-        let route = &self.routes[submission.route.0 as usize];
-        let ahead = [Priority::Interactive, Priority::Normal, Priority::Batch]
-            .into_iter()
-            .filter(|&class| class <= submission.priority)
-            .map(|class| route.queue.class(class));
-        let (requests, input) = ahead
-            .fold((0.0, 0.0), |sum, class| (sum.0 + class.len() as f64, sum.1 + class.input_tokens() as f64));
-        let Some(tier) = route.lanes.first().map(|lane| lane.tier) else { return Duration::MAX };
-        let mut rates = [0.0; 4];
-        let mut room = Duration::MAX;
-        for lane in route.lanes.iter().filter(|lane| lane.tier == tier) {
-            let limiter = &mut self.limiters[lane.limiter.0 as usize];
-            let charges = limiter.charges(now, &submission.demand);
-            let (hold, gather) = (&[0; 4], &[0; 4]);
-            let ready_at =
-                limiter.ready_at(now, &Applicant { priority: submission.priority, hold, gather }, &charges);
-            // When somebody else will be done, nobody knows; when a gate opens, it says itself.
-            let known = if ready_at < Time::NEVER { ready_at.since(now) } else { limiter.closed_for(now) };
-            room = room.min(known);
-            for (sum, rate) in rates.iter_mut().zip(limiter.rates(now)) {
-                *sum += rate;
-            }
-        }
-        let seconds = (requests / rates[0]).max(input / rates[1]).max(input / rates[3]);
-        let queued = Duration::try_from_secs_f64(seconds * EXPECTED_WAIT_MARGIN).unwrap_or(Duration::MAX);
-        queued.saturating_add(room)
     }
 }

@@ -8,6 +8,7 @@ mod change;
 mod config;
 mod dispatch;
 mod events;
+mod expected;
 mod failure;
 mod records;
 mod snapshot;

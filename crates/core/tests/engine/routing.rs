@@ -2,7 +2,8 @@
 
 use paceline_core::engine::{Config, Engine, Lane, LimiterSpec, RouteId, Submission, UpstreamId, Verdict};
 use paceline_core::feedback::{Class, Failure};
-use paceline_core::quota::{Demand, Dimension};
+use paceline_core::quota::{Demand, Dimension, Quota};
+use paceline_core::time::Time;
 
 use crate::support::{Bench, failure, job, millis, per_minute, roomy, rpm, secs, slots};
 
@@ -32,6 +33,27 @@ fn a_busy_tier_is_waited_for() {
     let mut bench = over(vec![(slots(1), 0, 1), (roomy(), 1, 1)]);
     bench.send(job(0));
     assert!(bench.submitted(job(1)).sent.is_empty());
+}
+
+/// A day's quota that is spent, say.
+#[test]
+fn a_tier_that_is_full_for_long_is_not_waited_for() {
+    let daily = Quota { dimension: Dimension::Requests, window: secs(86_400), limit: 1 };
+    let spec = LimiterSpec { ceilings: vec![daily], ..LimiterSpec::default() };
+    let mut bench = over(vec![(spec, 0, 1), (roomy(), 1, 1)]);
+    let in_time = |id| Submission { deadline: Some(Time::ZERO + secs(300)), ..job(id) };
+    assert_eq!(bench.send(job(0)).upstream, UpstreamId(0));
+    assert_eq!(bench.send(job(1)).upstream, UpstreamId(1));
+    assert_eq!(bench.send(in_time(2)).upstream, UpstreamId(1), "not refused: the second tier is in time");
+}
+
+#[test]
+fn a_tier_that_has_no_room_before_the_deadline_is_not_waited_for() {
+    let mut bench = over(vec![(rpm(2), 0, 1), (roomy(), 1, 1)]);
+    assert_eq!(bench.send(job(0)).upstream, UpstreamId(0));
+    let hurried = Submission { deadline: Some(Time::ZERO + secs(5)), ..job(1) };
+    assert_eq!(bench.send(hurried).upstream, UpstreamId(1));
+    assert!(bench.submitted(job(2)).sent.is_empty(), "who has time waits");
 }
 
 #[test]
