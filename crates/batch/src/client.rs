@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use paceline::{Client, Failed, Priority, Request, Response, SendError};
+use paceline::{Client, Failed, Priority, Request, Response, SendError, Trip};
 use paceline_core::feedback::Class;
 use paceline_wire::Endpoint;
 use paceline_wire::line::{Line, When};
@@ -74,20 +74,21 @@ impl Sender for ClientSender {
             .on_answer(move || answered.answered())
             .on_retry(move |maybe_billed| retried.failed(maybe_billed));
         match self.shared.client.send(request).await {
-            Ok(response) => self.shared.answered(&job, response),
+            Ok(response) => self.shared.answered(response),
             Err(error) => {
                 if let SendError::Failed(failed) = &error {
                     start.failed(failed.maybe_billed);
                 }
-                self.shared.failed(&job, error)
+                self.shared.failed(error)
             }
         }
     }
 
     fn unpriced(&self, job: &Line) -> Option<String> {
         let model = model(job);
-        let known = self.shared.providers.values().any(|provider| provider.price(&model).is_some());
-        (!known).then_some(model)
+        let candidates = self.shared.client.candidates(self.shared.to.as_deref(), &job.path, &model);
+        let unpriced = candidates.iter().find(|one| one.provider().price(one.model()).is_none())?;
+        Some(unpriced.model().to_owned())
     }
 }
 
@@ -155,8 +156,8 @@ impl Shared {
         begun.checked_add(after).unwrap_or_else(|| begun + Duration::from_secs(60 * 60 * 24 * 365))
     }
 
-    fn cost(&self, job: &Line, upstream: &str, usage: Option<&FullUsage>) -> Option<MicroUsd> {
-        let price = self.providers.get(upstream)?.price(&model(job))?;
+    fn cost(&self, trip: &Trip, usage: Option<&FullUsage>) -> Option<MicroUsd> {
+        let price = self.providers.get(&*trip.upstream)?.price(&trip.model)?;
         let cost = price.of(usage?);
         let mut priced = self.priced.lock().unwrap_or_else(PoisonError::into_inner);
         let (oldest, newest) = (price.as_of.clone(), price.as_of.clone());
@@ -167,10 +168,10 @@ impl Shared {
         Some(cost)
     }
 
-    fn answered(&self, job: &Line, response: Response) -> Reply {
+    fn answered(&self, response: Response) -> Reply {
         let trip = response.trip;
         Reply {
-            cost: self.cost(job, &trip.upstream, response.usage.as_ref()),
+            cost: self.cost(&trip, response.usage.as_ref()),
             usage: response.usage,
             attempts: trip.attempts,
             throttled: trip.throttled,
@@ -182,11 +183,11 @@ impl Shared {
         }
     }
 
-    fn failed(&self, job: &Line, error: SendError) -> Reply {
+    fn failed(&self, error: SendError) -> Reply {
         let message = error.to_string();
         let failed = |class, passing| End::Failed { class, message: message.clone(), answer: None, passing };
         match error {
-            SendError::Failed(failed) => self.failed_there(job, *failed, message),
+            SendError::Failed(failed) => self.failed_there(*failed, message),
             SendError::TooLate { .. } => Reply::of(End::Expired),
             SendError::NoUpstream { class } => Reply::of(no_upstream(class, message)),
             SendError::TooLarge { .. } => Reply::of(failed(Some(Class::TooBig), false)),
@@ -196,8 +197,8 @@ impl Shared {
         }
     }
 
-    fn failed_there(&self, job: &Line, failed: Failed, message: String) -> Reply {
-        let cost = self.cost(job, &failed.trip.upstream, failed.usage.as_ref());
+    fn failed_there(&self, failed: Failed, message: String) -> Reply {
+        let cost = self.cost(&failed.trip, failed.usage.as_ref());
         let trip = failed.trip;
         let answer = failed.status.map(|status| Answer {
             status: status.as_u16(),

@@ -18,6 +18,8 @@ use crate::net::Fault;
 pub struct Trip {
     /// The upstream that answered.
     pub upstream: Arc<str>,
+    /// The model's name there: a pool may send requests under another than they ask for. Empty when none was named.
+    pub model: Arc<str>,
     /// Attempts that were sent, the last one included.
     pub attempts: u32,
     /// How many of them were throttled.

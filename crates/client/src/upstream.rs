@@ -93,7 +93,7 @@ pub struct Pool {
     pub(crate) members: Vec<PoolMember>,
 }
 
-/// An upstream's place in a pool.
+/// An upstream's place in a pool: one in each tier at most.
 #[derive(Clone, Debug)]
 pub struct PoolMember {
     /// The upstream's name.

@@ -58,7 +58,7 @@ impl Criminal {
         self.attempts += u64::from(self.crime != Crime::ReuseNames);
         let attempt = AttemptId(self.attempts);
         let upstream = UpstreamId(if self.crime == Crime::SendNowhere { 7 } else { 0 });
-        let action = Action::Send { request, attempt, upstream, ordinal: 1 };
+        let action = Action::Send { request, attempt, upstream, tier: 0, ordinal: 1 };
         if self.crime == Crime::Starve && request == RequestId(0) {
             self.starved = Some(action);
             self.due = Some(Time::ZERO + 5 * MINUTE);

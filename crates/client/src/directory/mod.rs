@@ -122,7 +122,7 @@ impl Directory {
         for member in &pool.members {
             let place = self.places.iter().position(|place| *place.name == *member.upstream);
             let place = place.ok_or_else(|| bad(format!("there is no upstream `{}`", member.upstream)))?;
-            if ways.iter().any(|way| way.place == place) {
+            if ways.iter().any(|way| (way.place, way.tier) == (place, member.tier)) {
                 return Err(bad(format!("the upstream `{}` is named twice", member.upstream)));
             }
             let send_as = member.send_as.as_deref().map(Arc::from);

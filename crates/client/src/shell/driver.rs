@@ -104,8 +104,8 @@ impl Driver {
         }
         while let Some(action) = self.engine.poll_action(now) {
             match action {
-                Action::Send { request, attempt, upstream, ordinal } => {
-                    self.send(now, request, attempt, upstream, ordinal);
+                Action::Send { request, attempt, upstream, tier, ordinal } => {
+                    self.send(now, request, attempt, (upstream, tier), ordinal);
                 }
                 Action::Finish { request, verdict } => self.finish(request, verdict),
                 Action::Abort { attempt } => self.abort(attempt),
@@ -187,7 +187,14 @@ impl Driver {
         self.publish(|| ClientEvent::Canceled { request: request.0 });
     }
 
-    fn send(&mut self, now: Time, request: RequestId, attempt: AttemptId, id: UpstreamId, ordinal: u32) {
+    fn send(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        attempt: AttemptId,
+        (id, tier): (UpstreamId, u8),
+        ordinal: u32,
+    ) {
         let directory = self.start.plan.directory.clone();
         let (Some(place), Some(pending)) = (self.registry.place(id), self.requests.get_mut(&request)) else {
             // Nobody waits for it any more; the engine may not have heard of that.
@@ -202,9 +209,13 @@ impl Driver {
         pending.attempts += 1;
         pending.waited = pending.submitted.elapsed();
         let ways = directory.ways_of(target);
-        let send_as = ways.iter().find(|way| way.place == place).and_then(|way| way.send_as.clone());
+        let send_as = ways
+            .iter()
+            .find(|way| (way.place, way.tier) == (place, tier))
+            .and_then(|way| way.send_as.clone());
         let place = directory.places[place].clone();
         pending.last_place = Some(place.clone());
+        pending.last_send_as.clone_from(&send_as);
         let work = Attempt {
             id: attempt,
             work: pending.work.clone(),

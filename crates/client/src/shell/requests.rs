@@ -36,6 +36,8 @@ pub(super) struct Pending {
     /// An attempt broke after it had been sent: nobody knows whether it was billed.
     pub(super) maybe_billed: bool,
     pub(super) last_place: Option<Arc<Place>>,
+    /// The model's name there, when it differs.
+    pub(super) last_send_as: Option<Arc<str>>,
     /// Keeps the caller whose credential it carries from being forgotten.
     _held: Option<Held>,
 }
@@ -54,6 +56,7 @@ impl Pending {
             last: None,
             maybe_billed: false,
             last_place: None,
+            last_send_as: None,
             _held: held,
         }
     }
@@ -76,6 +79,7 @@ impl Pending {
     pub(super) fn trip(&self, request_id: Option<String>) -> Trip {
         Trip {
             upstream: self.last_place.as_ref().map_or_else(|| Arc::from(""), |place| place.name.clone()),
+            model: self.last_send_as.as_ref().unwrap_or(&self.work.model).clone(),
             attempts: self.attempts,
             throttled: self.throttled,
             waited: self.waited,

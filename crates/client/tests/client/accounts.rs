@@ -22,6 +22,27 @@ async fn a_pool_sends_under_its_own_model_name() {
     assert_eq!(server.seen()[0].body, ASK.replace("test-1", "claude-haiku-4-5"));
 }
 
+/// With limits of its own, a smaller model of the same account steps in for a larger one.
+#[tokio::test(start_paused = true)]
+async fn one_upstream_serves_in_several_tiers() {
+    let server = Server::start(vec![json(200, ANSWER); 2]).await;
+    let member = |model: &str, tier| PoolMember {
+        upstream: "mock".into(),
+        send_as: Some(model.into()),
+        tier,
+        weight: 1,
+    };
+    let pool = Pool::new("test-1").member(member("large", 0)).member(member("small", 1));
+    let daily = Quota { window: Duration::from_secs(86_400), ..per_minute(1) };
+    let ceilings = Ceilings::new().account("mock").model("large").quota(daily);
+    let client = server.builder().pool(pool).ceilings(ceilings).build().unwrap();
+    for model in ["large", "small"] {
+        assert_eq!(*client.send(ask()).await.unwrap().trip.model, *model);
+    }
+    let sent: Vec<String> = server.seen().into_iter().map(|seen| seen.body).collect();
+    assert_eq!(sent, ["large", "small"].map(|model| ASK.replace("test-1", model)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_could_serve_is_told_before() {
     let server = Server::start(vec![]).await;

@@ -161,6 +161,8 @@ pub enum Action {
         attempt: AttemptId,
         /// Where to.
         upstream: UpstreamId,
+        /// By which of its lanes: an upstream may serve in several tiers, under another model's name in each.
+        tier: u8,
         /// Its number: 1 for the first.
         ordinal: u32,
     },

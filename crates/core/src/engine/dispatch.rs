@@ -287,7 +287,8 @@ impl Engine {
         let class = self.routes[submission.route.0 as usize].queue.class_mut(submission.priority);
         class.serve(submission.tenant, seconds, weight);
         let request = submission.request;
-        self.actions.push_back(Action::Send { request, attempt, upstream: lane.upstream, ordinal });
+        let Lane { upstream, tier, .. } = lane;
+        self.actions.push_back(Action::Send { request, attempt, upstream, tier, ordinal });
     }
 }
 

@@ -189,7 +189,7 @@ impl Bench {
         for _ in 0..MOST_ROUNDS {
             match self.engine.poll_action(self.now) {
                 None => return,
-                Some(Action::Send { request, attempt, upstream, ordinal }) => {
+                Some(Action::Send { request, attempt, upstream, ordinal, .. }) => {
                     seen.sent.push(Sent { at: self.now, id: request.0, attempt, upstream, ordinal });
                 }
                 Some(Action::Finish { request, verdict }) => seen.ended.push((request.0, verdict)),

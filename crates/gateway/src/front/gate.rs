@@ -37,8 +37,8 @@ const SENT: [&str; 9] = [
 ];
 const PREFIXES: [&str; 3] = ["anthropic-", "x-paceline-", "x-stainless-"];
 /// What pages may read.
-const READ: &str = "retry-after, retry-after-ms, x-should-retry, x-paceline-upstream, x-paceline-attempts, \
-                    x-paceline-wait-ms, x-paceline-request-id, request-id, x-request-id";
+const READ: &str = "retry-after, retry-after-ms, x-should-retry, x-paceline-upstream, x-paceline-model, \
+                    x-paceline-attempts, x-paceline-wait-ms, x-paceline-request-id, request-id, x-request-id";
 
 const MISDIRECTED: Refusal = Refusal::new(
     StatusCode::MISDIRECTED_REQUEST,

@@ -1,7 +1,7 @@
 //! Sees to it that what a request used is booked once, however it ends.
 
 use paceline::wire::FullUsage;
-use paceline::{Candidate, SendError};
+use paceline::{Candidate, SendError, Trip};
 use paceline_wire::estimate::Ratio;
 use paceline_wire::price;
 use paceline_wire::request::{self, Peek};
@@ -25,12 +25,12 @@ impl Bill {
         Self(Some(Open { guard, sent, candidates }))
     }
 
-    /// Books what `upstream` says was used; without its word the reservation stands.
-    pub(super) fn settle(&mut self, upstream: &str, usage: Option<&FullUsage>) {
+    /// Books what the upstream says was used; without its word the reservation stands.
+    pub(super) fn settle(&mut self, trip: &Trip, usage: Option<&FullUsage>) {
         let Some(Open { guard, candidates, .. }) = self.0.take() else { return };
         let used = usage.map(|usage| {
-            let server = candidates.iter().find(|candidate| candidate.upstream() == upstream);
-            let cost = server.and_then(|server| price::cost(server.provider(), server.model(), usage));
+            let server = candidates.iter().find(|candidate| candidate.upstream() == &*trip.upstream);
+            let cost = server.and_then(|server| price::cost(server.provider(), &trip.model, usage));
             Used { tokens: usage.prompt_tokens().saturating_add(usage.output_tokens), cost }
         });
         guard.settle(used);
@@ -43,7 +43,7 @@ impl Bill {
             SendError::Failed(failed)
                 if failed.usage.is_some() || failed.status.is_some_and(|status| status.is_success()) =>
             {
-                self.settle(&failed.trip.upstream, failed.usage.as_ref());
+                self.settle(&failed.trip, failed.usage.as_ref());
             }
             _ => self.0 = None,
         }

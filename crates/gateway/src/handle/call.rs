@@ -109,7 +109,7 @@ impl Call<'_> {
         };
         match answer {
             Ok(response) => {
-                bill.settle(&response.trip.upstream, response.usage.as_ref());
+                bill.settle(&response.trip, response.usage.as_ref());
                 Ok(forward::whole(response, pass_through))
             }
             Err(error) => {

@@ -7,6 +7,7 @@ use super::headers;
 use crate::body::Body;
 
 const UPSTREAM: HeaderName = HeaderName::from_static("x-paceline-upstream");
+const MODEL: HeaderName = HeaderName::from_static("x-paceline-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-paceline-attempts");
 const WAIT_MS: HeaderName = HeaderName::from_static("x-paceline-wait-ms");
 
@@ -47,13 +48,15 @@ pub(super) async fn unstreamed(
     Ok(answer)
 }
 
-/// Says who served it, with how many attempts, after what wait.
+/// Says who served it, as which model, with how many attempts, after what wait.
 pub(super) fn tell_trip(headers: &mut HeaderMap, trip: &Trip) {
-    // Names are the operator's own; one that no header can carry goes untold.
-    if let Ok(upstream) = HeaderValue::from_str(&trip.upstream)
-        && !trip.upstream.is_empty()
-    {
-        headers.insert(UPSTREAM, upstream);
+    for (name, value) in [(UPSTREAM, &trip.upstream), (MODEL, &trip.model)] {
+        // A name that no header can carry goes untold.
+        if let Ok(told) = HeaderValue::from_str(value)
+            && !value.is_empty()
+        {
+            headers.insert(name, told);
+        }
     }
     headers.insert(ATTEMPTS, HeaderValue::from(trip.attempts));
     let millis = u64::try_from(trip.waited.as_millis()).unwrap_or(u64::MAX);

@@ -20,6 +20,7 @@ async fn both_dialects_are_answered_byte_for_byte() {
         assert_eq!(seen.header("content-type"), Some("application/json"));
         let name = if path == CHAT { "gpt" } else { "claude" };
         assert_eq!(seen.header("x-paceline-upstream"), Some(name));
+        assert_eq!(seen.header("x-paceline-model"), Some("test-1"));
         assert_eq!(seen.header("x-paceline-attempts"), Some("1"));
         assert_eq!(seen.header("x-paceline-wait-ms"), Some("0"));
         assert_eq!(seen.header("x-paceline-request-id").map(str::len), Some(16));

@@ -123,7 +123,7 @@ impl FullBucket {
         let attempt = AttemptId(self.attempts);
         self.attempts += 1;
         self.flying.insert(attempt, request);
-        Some(Action::Send { request, attempt, upstream: UpstreamId(0), ordinal: held.ordinal })
+        Some(Action::Send { request, attempt, upstream: UpstreamId(0), tier: 0, ordinal: held.ordinal })
     }
 
     /// The output that was reserved and not produced goes back.

@@ -57,7 +57,7 @@ impl Unpaced {
         let attempt = AttemptId(self.attempts);
         self.attempts += 1;
         self.flying.insert(attempt, request);
-        self.actions.push_back(Action::Send { request, attempt, upstream: UpstreamId(0), ordinal });
+        self.actions.push_back(Action::Send { request, attempt, upstream: UpstreamId(0), tier: 0, ordinal });
     }
 
     fn start_waiting(&mut self) {

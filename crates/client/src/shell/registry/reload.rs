@@ -80,7 +80,8 @@ impl Registry {
 
 /// The limiters whose requests others meter from now on, with those others.
 fn moves(before: &[Lane], after: &[Lane]) -> Vec<(LimiterId, LimiterId)> {
-    let successor = |lane: &Lane| after.iter().find(|known| known.upstream == lane.upstream);
+    let same = |one: &Lane, other: &Lane| (one.upstream, one.tier) == (other.upstream, other.tier);
+    let successor = |lane: &Lane| after.iter().find(|known| same(known, lane));
     let pairs = before.iter().filter_map(|lane| Some((lane.limiter, successor(lane)?.limiter)));
     pairs.filter(|(from, into)| from != into).collect()
 }
