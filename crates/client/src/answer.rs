@@ -109,7 +109,8 @@ impl Streaming {
     }
 
     /// The next bytes, exactly as they came from the upstream. `None` after a complete stream; an incomplete one ends
-    /// with an error.
+    /// with an error. When the closing event came whole but for the empty line behind it, that is supplied: readers
+    /// would drop the event without it.
     pub async fn next(&mut self) -> Option<Result<Bytes, StreamError>> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }

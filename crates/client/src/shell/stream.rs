@@ -23,6 +23,9 @@ const HELD_BACK: usize = 64 << 10;
 /// Tokens that may be produced before the engine is told.
 const PRODUCED_STEP: u64 = 16;
 
+/// Ends an event, whatever part of its last line's end has come.
+const EVENT_END: &[u8] = b"\n\n";
+
 /// Whether the answer is a stream of events.
 pub(super) fn is_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes()).unwrap_or_default();
@@ -54,6 +57,7 @@ pub(super) async fn read(attempt: &Attempt, answer: Answer) -> Ended {
         parser: Parser::new(),
         observer: Some(Observer::new(attempt.place.provider.dialect, attempt.work.endpoint)),
         begun: false,
+        tail: Tail::None,
         told: 0,
         seen: SeenUsage::default(),
     };
@@ -85,6 +89,15 @@ enum Sink {
     Open(mpsc::Sender<Item>),
 }
 
+/// What stands at the end of a stream without the empty line that ends an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    None,
+    Event,
+    /// Too big to be looked into: nobody knows whether it is whole.
+    Unread,
+}
+
 struct Reader<'a> {
     attempt: &'a Attempt,
     status: StatusCode,
@@ -93,6 +106,7 @@ struct Reader<'a> {
     parser: Parser,
     observer: Option<Observer>, // Gone at the end.
     begun: bool,                // An event came that is more than a sign of life.
+    tail: Tail,                 // What stood behind the last whole event, once all is read.
     told: u64,                  // Tokens the engine knows of.
     seen: SeenUsage,            // The usage the caller knows of.
 }
@@ -162,21 +176,38 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Whether the closing event has come, be it without the empty line behind it.
-    fn has_closed(&mut self) -> bool {
+    /// Reads what the end left of an event; again is no different.
+    fn read_tail(&mut self) {
         if let (Some(event), Some(observer)) = (self.parser.finish(), &mut self.observer) {
+            self.tail = if event == Event::Oversized { Tail::Unread } else { Tail::Event };
             observer.handle_event(event);
         }
+    }
+
+    /// Whether the closing event has come, be it without the empty line behind it.
+    fn has_closed(&mut self) -> bool {
+        self.read_tail();
         self.observer.as_ref().is_some_and(|observer| observer.ended() && observer.error().is_none())
     }
 
     /// The upstream has closed the stream: was it whole?
     async fn end(mut self) -> Ended {
-        if let (Some(event), Some(observer)) = (self.parser.finish(), &mut self.observer) {
-            observer.handle_event(event);
+        self.read_tail();
+        if self.tail == Tail::Unread {
+            return self.fail(Loss::broken(Fault::Truncated)).await;
         }
+        let closed = self.observer.as_ref().is_some_and(Observer::ended);
         match self.observer.take().map(Observer::finish) {
-            Some(Ending::Complete { usage }) => self.succeed(usage).await,
+            Some(Ending::Complete { usage }) => {
+                // Readers drop an event that no empty line ends, and see no difference to a stream that was cut.
+                if closed
+                    && self.tail == Tail::Event
+                    && let Err(left) = self.pass_on(Bytes::from_static(EVENT_END)).await
+                {
+                    return left;
+                }
+                self.succeed(usage).await
+            }
             Some(Ending::Failed { error }) => self.fail_with(error).await,
             // Not even a whole text is a whole answer: without the closing event nobody knows that it is.
             Some(Ending::Truncated { .. }) | None => self.fail(Loss::broken(Fault::Truncated)).await,

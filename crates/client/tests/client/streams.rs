@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use paceline::core::feedback::Class;
-use paceline::{ClientEvent, SendError, StreamError, Streaming};
+use paceline::wire::sse::EVENT_CAP;
+use paceline::{Client, ClientEvent, Request, SendError, StreamError, Streaming, Upstream};
 
 use crate::support::{
-    ANSWER, EVENTS, OVERLOADED, Server, Step, ask_stream, chunk, json, stream, stream_head,
+    ANSWER, EVENTS, KEY, OVERLOADED, Server, Step, ask_stream, chunk, json, provider, stream, stream_head,
 };
 
 /// All bytes, and how it ended.
@@ -181,11 +182,36 @@ async fn a_final_no_is_passed_on() {
 async fn what_breaks_after_the_closing_event_takes_nothing_away() {
     let whole = EVENTS.concat();
     for kept in [whole.len(), whole.len() - 1, whole.len() - 2, whole.len() - 3] {
-        let script = vec![stream_head(), chunk(&whole[..kept]), Step::Close];
-        let server = Server::start(vec![script]).await;
-        let (bytes, error) = drain(server.client().stream(ask_stream()).await.unwrap()).await;
-        assert_eq!(bytes, whole[..kept]);
-        assert_eq!(error.is_none(), kept + 2 >= whole.len(), "{kept}: {error:?}");
+        for ending in [Step::Close, Step::Bytes(b"0\r\n\r\n".to_vec())] {
+            let script = vec![stream_head(), chunk(&whole[..kept]), ending.clone()];
+            let server = Server::start(vec![script]).await;
+            let (bytes, error) = drain(server.client().stream(ask_stream()).await.unwrap()).await;
+            assert_eq!(error.is_none(), kept + 2 >= whole.len(), "{kept}, {ending:?}: {error:?}");
+            // Readers drop an event that no empty line ends, and would take the stream for complete without it.
+            let end = if error.is_none() && kept < whole.len() { "\n\n" } else { "" };
+            assert_eq!(bytes, format!("{}{end}", &whole[..kept]), "{kept}, {ending:?}");
+        }
+    }
+}
+
+/// Its closing event holds the whole answer, and may be too big to be looked into: then only the empty line proves it.
+#[tokio::test(start_paused = true)]
+async fn a_closing_event_too_big_to_read_is_cut_without_its_empty_line() {
+    let ask = || Request::new("/v1/responses", r#"{"model":"test-1","input":"Hi","stream":true}"#);
+    let created = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{}}\n\n";
+    let text = "x".repeat(EVENT_CAP);
+    let completed =
+        format!("data: {{\"type\":\"response.completed\",\"response\":{{\"x\":\"{text}\"}}}}\n\n");
+    for missing in 0..5 {
+        let kept = &completed[..completed.len() - missing];
+        let server = Server::start(vec![stream(&[created, kept])]).await;
+        let upstream = Upstream::new("mock", provider("openai"))
+            .base_url(format!("http://{}", server.address))
+            .api_key(KEY);
+        let client = Client::builder().upstream(upstream).build().unwrap();
+        let (bytes, error) = drain(client.stream(ask()).await.unwrap()).await;
+        assert!(bytes == format!("{created}{kept}"), "{missing}: {} bytes", bytes.len());
+        assert_eq!(error.is_none(), missing == 0, "{missing}: {error:?}");
     }
 }
 
