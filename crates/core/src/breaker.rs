@@ -84,7 +84,7 @@ impl Breaker {
         }
     }
 
-    /// An attempt passes. True when it is a probe, whose failure must not cost its request an attempt.
+    /// An attempt passes. True when it is a probe, which tests the upstream.
     pub(crate) fn pass(&mut self, now: Time) -> bool {
         match &mut self.state {
             State::Closed => false,

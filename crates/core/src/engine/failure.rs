@@ -106,20 +106,22 @@ impl Engine {
             return self.enqueue(key);
         }
         request.failures += 1;
-        if record.probe {
-            // It only tested the upstream. Another request goes next, lest one bad request test for ever.
-            self.arrivals += 1;
-            request.entry.arrival = self.arrivals;
-            return self.enqueue(key);
-        }
-        if class == Class::Transient {
+        let batch = request.submission.priority == Priority::Batch;
+        // A batch outlasts an outage, so its tests of the upstream are free. Who is waited for learns that it is down, even
+        // where nobody else is there to test it.
+        if class == Class::Transient && !(record.probe && batch) {
             request.spent += 1;
             if self.config.max_attempts <= request.spent {
                 return self.finish(key, Verdict::AttemptsExhausted(class));
             }
         }
+        if record.probe {
+            // Another request goes next, lest one bad request test for ever. The breaker sets the pace.
+            self.arrivals += 1;
+            request.entry.arrival = self.arrivals;
+            return self.enqueue(key);
+        }
         let failures = request.failures;
-        let batch = request.submission.priority == Priority::Batch;
         let jitter = self.chance.f64();
         let wait = backoff(&self.config, failures, jitter).max(failure.wait.unwrap_or_default());
         if self.budget.try_withdraw(now) {

@@ -42,7 +42,7 @@ pub(super) struct Attempt {
     pub(super) request: Key,
     pub(super) lane: Lane,
     pub(super) reservation: Reservation,
-    /// Its failure must not cost the request an attempt: it tests the upstream.
+    /// It tests the upstream: its failure costs a batch no attempt, and nobody any of the budget.
     pub(super) probe: bool,
     /// Output tokens seen so far.
     pub(super) produced: u64,

@@ -1,6 +1,6 @@
 //! When an upstream is no longer trusted, and how it is trusted again.
 
-use paceline_core::engine::{Config, Health, Verdict};
+use paceline_core::engine::{Config, Health, Priority, Submission, Verdict};
 use paceline_core::feedback::{Class, Failure};
 
 use crate::support::{Bench, failure, job, millis, roomy, secs};
@@ -198,4 +198,33 @@ fn the_last_upstream_alive_is_probed_until_it_is_well() {
     let served = bench.serve(millis(200), secs(120)).sent.len();
     assert!(served >= 100, "{served}");
     assert_eq!(health(&bench, 0), Health::Closed);
+}
+
+/// Nobody else is there to test a broken upstream, so one request does, again and again: as often as it may.
+#[test]
+fn a_lone_request_is_no_probe_for_ever() {
+    for class in [Class::Transient, Class::Overloaded] {
+        for priority in [Priority::Interactive, Priority::Normal, Priority::Batch] {
+            let mut bench = Bench::with(roomy());
+            let broken: Vec<_> = (10..15).map(|id| bench.send(job(id))).collect();
+            for attempt in broken {
+                bench.fail(attempt, failure(Class::Transient));
+                bench.cancel(attempt.id);
+            }
+            assert!(matches!(health(&bench, 0), Health::Open(_)));
+            bench.submit(Submission { priority, ..job(100) });
+            let mut ended = Vec::new();
+            let mut attempts = 0;
+            while attempts < 20 && ended.is_empty() {
+                attempts += 1;
+                let probe = bench.next_sent(secs(60));
+                assert_eq!(probe.id, 100);
+                ended = bench.fail(probe, failure(class)).ended;
+            }
+            let outlasts = priority == Priority::Batch || class == Class::Overloaded;
+            let want =
+                if outlasts { (20, vec![]) } else { (3, vec![(100, Verdict::AttemptsExhausted(class))]) };
+            assert_eq!((attempts, ended), want, "{priority:?}, {class:?}");
+        }
+    }
 }
