@@ -80,7 +80,7 @@ impl Work {
     ) -> Result<Work, SendError> {
         check_path(&request.path)?;
         let presented = request.credential.map(|credential| presented(credential, caller_key)).transpose()?;
-        let endpoint = Endpoint::from_path(&request.path);
+        let endpoint = Endpoint::of(&request.method, &request.path);
         let named = request.to.as_deref().map(|name| named(&directory, name)).transpose()?;
         let dialect =
             named.map_or_else(|| directory.dialect_of(endpoint), |target| directory.dialect(target));

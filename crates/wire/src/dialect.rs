@@ -1,5 +1,6 @@
 //! The two wire formats, and the endpoints whose bodies we understand.
 
+use http::Method;
 use serde::Deserialize;
 
 /// A wire format: how requests, answers, errors and streams are spelled.
@@ -75,6 +76,16 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// What `method` at `path` asks for. Bodies that we understand are posted; to list, look up or delete what was
+    /// answered before is something else, though its path may be the same.
+    pub fn of(method: &Method, path: &str) -> Endpoint {
+        match Endpoint::from_path(path) {
+            Endpoint::Models => Endpoint::Models,
+            endpoint if *method == Method::POST => endpoint,
+            _ => Endpoint::Other,
+        }
+    }
+
     /// The endpoint at `path`; a query and whatever precedes the endpoint's own segments play no part.
     pub fn from_path(path: &str) -> Endpoint {
         let path = path.split(['?', '#']).next().unwrap_or(path).trim_end_matches('/');
@@ -84,6 +95,8 @@ impl Endpoint {
         match (before, last) {
             ("messages", "count_tokens") => Endpoint::CountTokens,
             ("chat", "completions") => Endpoint::ChatCompletions,
+            // Those of one thread or one completion: OpenAI's word for something else.
+            (_, "messages") if matches!(segments.next(), Some("threads" | "completions")) => Endpoint::Other,
             (_, "messages") => Endpoint::Messages,
             (_, "responses") => Endpoint::Responses,
             ("fim", "completions") => Endpoint::Other,
@@ -157,11 +170,29 @@ mod tests {
             ("/v1/moderations", Endpoint::Moderations),
             ("/v1/models", Endpoint::Models),
             ("/v1/messages/batches", Endpoint::Other),
+            ("/v1/chat/completions/x", Endpoint::Other),
+            ("/v1/chat/completions/x/messages", Endpoint::Other),
+            ("/v1/threads/x/messages", Endpoint::Other),
             ("", Endpoint::Other),
             ("/", Endpoint::Other),
         ];
         for (path, want) in cases {
             assert_eq!(Endpoint::from_path(path), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn bodies_that_we_understand_are_posted() {
+        let cases = [
+            (Method::POST, "/v1/chat/completions", Endpoint::ChatCompletions),
+            (Method::GET, "/v1/chat/completions", Endpoint::Other),
+            (Method::DELETE, "/v1/responses", Endpoint::Other),
+            (Method::GET, "/v1/messages", Endpoint::Other),
+            (Method::GET, "/v1/models", Endpoint::Models),
+            (Method::HEAD, "/v1/models", Endpoint::Models),
+        ];
+        for (method, path, want) in cases {
+            assert_eq!(Endpoint::of(&method, path), want, "{method} {path}");
         }
     }
 }

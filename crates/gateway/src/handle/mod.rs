@@ -111,7 +111,7 @@ impl Shared {
             return hello(&head.method);
         }
         let speaks_anthropic = head.headers.contains_key("anthropic-version");
-        let Some(route) = route::find(&head.uri, speaks_anthropic, &self.catalog) else {
+        let Some(route) = route::find(&head.method, &head.uri, speaks_anthropic, &self.catalog) else {
             return nothing_here(&head, speaks_anthropic);
         };
         let answered = self.let_in(&head, &route, body, peer).await;
@@ -130,7 +130,6 @@ impl Shared {
             let message = "the URL carries a credential, and URLs are logged; send it as `authorization: Bearer <key>` or `x-api-key: <key>`";
             return Err(Outcome::new(Kind::BadRequest, message));
         }
-        check_method(&head.method, route.endpoint)?;
         let presented = credential::extract(&head.headers)
             .map_err(|unclear| Outcome::new(Kind::Unauthenticated, unclear.to_string()))?;
         let admitted = self
@@ -157,18 +156,6 @@ impl Shared {
 
 fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
-}
-
-/// Endpoints whose bodies we read take nothing but bodies.
-fn check_method(method: &Method, endpoint: Endpoint) -> Result<(), Outcome> {
-    match endpoint {
-        Endpoint::Models | Endpoint::Other => Ok(()),
-        _ if *method == Method::POST => Ok(()),
-        _ => {
-            let refused = Outcome::new(Kind::BadRequest, "this endpoint takes `POST` only");
-            Err(refused.status(StatusCode::METHOD_NOT_ALLOWED))
-        }
-    }
 }
 
 fn hello(method: &Method) -> Response<Body> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::Uri;
+use http::{Method, Uri};
 use paceline_wire::provider::{Catalog, Provider};
 use paceline_wire::{Dialect, Endpoint};
 
@@ -25,10 +25,15 @@ pub(super) struct Route<'a> {
 /// Finds the route of `uri`; `None` when nothing is there.
 ///
 /// `speaks_anthropic` settles what both dialects have, such as `/v1/models`: Anthropic's SDKs name their version.
-pub(super) fn find<'a>(uri: &'a Uri, speaks_anthropic: bool, catalog: &'a Catalog) -> Option<Route<'a>> {
+pub(super) fn find<'a>(
+    method: &Method,
+    uri: &'a Uri,
+    speaks_anthropic: bool,
+    catalog: &'a Catalog,
+) -> Option<Route<'a>> {
     let whole = uri.path_and_query().map_or("", |path| path.as_str());
     let route = |provider: Option<&'a Provider>, path: Cow<'a, str>| {
-        let endpoint = Endpoint::from_path(&path);
+        let endpoint = Endpoint::of(method, &path);
         Route {
             dialect: dialect(endpoint, &path, speaks_anthropic, provider),
             endpoint,
@@ -165,10 +170,24 @@ mod tests {
         ];
         for (path, speaks_anthropic, want) in cases {
             let uri: Uri = path.parse().unwrap();
-            let route = find(&uri, speaks_anthropic, Catalog::embedded());
+            let route = find(&Method::POST, &uri, speaks_anthropic, Catalog::embedded());
             let seen =
                 route.as_ref().map(|route| (route.dialect, route.endpoint, route.provider, &*route.path));
             assert_eq!(seen, want, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_looked_up_keeps_the_dialect_of_its_path() {
+        let cases = [
+            ("/v1/messages", Dialect::Anthropic),
+            ("/v1/chat/completions", Dialect::OpenAi),
+            ("/v1/chat/completions/x/messages", Dialect::OpenAi),
+        ];
+        for (path, want) in cases {
+            let uri: Uri = path.parse().unwrap();
+            let route = find(&Method::GET, &uri, false, Catalog::embedded()).unwrap();
+            assert_eq!((route.dialect, route.endpoint), (want, Endpoint::Other), "{path}");
         }
     }
 
