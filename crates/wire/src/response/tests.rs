@@ -115,6 +115,22 @@ fn garbage_in_a_success_is_a_failure() {
 }
 
 #[test]
+fn any_value_answers_where_we_do_not_know_what_should() {
+    let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, "application/json".parse().unwrap())]);
+    let openai = Catalog::embedded().provider("openai").unwrap();
+    let answers = |endpoint, body: &str| {
+        matches!(read(openai, endpoint, 200, &headers, body.as_bytes(), NOW), Reading::Success { .. })
+    };
+    for body in ["null", "true", "7", "\"text\"", "[]", "{}"] {
+        assert!(answers(Endpoint::Other, body), "{body}");
+        assert!(!answers(Endpoint::ChatCompletions, body), "{body}");
+    }
+    for body in ["nul", "\"text", "7 7"] {
+        assert!(!answers(Endpoint::Other, body), "{body}");
+    }
+}
+
+#[test]
 fn no_answer_cut_short_passes_for_one() {
     for (endpoint, body) in
         [(Endpoint::Messages, MESSAGE), (Endpoint::ChatCompletions, CHAT), (Endpoint::Responses, RESPONSE)]
