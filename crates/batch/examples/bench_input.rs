@@ -9,7 +9,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use paceline_batch::{Checked, ContentHash, IdHash, LineSum, RECORD_SIZE, Record, RunOptions};
+use paceline_batch::{Checked, ContentHasher, IdHash, LineSum, RECORD_SIZE, Record, RunOptions};
 use paceline_wire::line::{Answer, Defaults, Family, Outcome, result_line};
 use paceline_wire::provider::Catalog;
 
@@ -67,7 +67,7 @@ fn write_input(folder: &Path, lines: u64) -> std::io::Result<()> {
 }
 
 fn write_results(folder: &Path, lines: u64, defaults: &Defaults) -> std::io::Result<()> {
-    let fingerprint = *blake3::hash(format!("{defaults:?}").as_bytes()).as_bytes();
+    let hasher = ContentHasher::new(defaults);
     let mut output = BufWriter::new(File::create(folder.join("out.jsonl"))?);
     let journal = File::options().append(true).open(folder.join("out.journal"))?;
     let mut until = journal.metadata()?.len();
@@ -77,7 +77,7 @@ fn write_results(folder: &Path, lines: u64, defaults: &Defaults) -> std::io::Res
     for i in 0..lines {
         let id = format!("job-{i}");
         let line = result_line(Family::Prompt, &id, &Outcome::Succeeded(answer));
-        let content = ContentHash::of(&[&fingerprint, &[0], job(i).as_bytes()]);
+        let content = hasher.hash(job(i).as_bytes(), false);
         let id = IdHash::of(&id);
         journal.write_all(&Record::Sent { id, content }.encode())?;
         let sum = LineSum::of(&line[..line.len() - 1]);

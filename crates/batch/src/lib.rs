@@ -32,7 +32,7 @@ pub use client::{ClientSender, PricesAsOf};
 pub use commit::MOST_UNWRITTEN;
 pub use control::{Control, Level};
 pub use error::{CheckError, Duplicate};
-pub use input::LONGEST_LINE;
+pub use input::{ContentHasher, LONGEST_LINE};
 pub use journal::{ContentHash, IdHash, LineSum, RECORD_SIZE, Record, Scan, scan};
 pub use options::{LONGEST_OUTAGE, RunOptions, Selection};
 pub use output::OutputPaths;

@@ -3,10 +3,12 @@
 //! The first pass takes no more of a line than its id and a hash, and finds ids that occur twice before anything is sent.
 //! The second reads the lines whole, one at a time, as they are needed.
 
+mod content;
 mod index;
 mod lines;
 mod source;
 
+pub use content::ContentHasher;
 pub(crate) use index::{Index, IndexBuilder};
 pub(crate) use lines::{Line, Lines};
 use source::Source;
@@ -30,7 +32,7 @@ const DUPLICATES_NAMED: usize = 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Inputs {
     sources: Vec<Source>,
-    fingerprint: [u8; 32], // Of the defaults: with others, a line asks for something else.
+    hasher: ContentHasher,
 }
 
 /// One line that is a job, or would like to be.
@@ -46,7 +48,7 @@ pub(crate) struct RawJob<'a> {
     pub(crate) number: u64,
     /// The input, and the line's number in it.
     at: (usize, u64),
-    fingerprint: &'a [u8; 32],
+    hasher: &'a ContentHasher,
 }
 
 impl<'a> RawJob<'a> {
@@ -58,7 +60,7 @@ impl<'a> RawJob<'a> {
 
     /// What it asks for.
     pub(crate) fn content(&self) -> ContentHash {
-        ContentHash::of(&[self.fingerprint, &[u8::from(self.text)], self.bytes.trim_ascii()])
+        self.hasher.hash(self.bytes, self.text)
     }
 }
 
@@ -72,8 +74,7 @@ impl Inputs {
             return Err(CheckError::StdinTwice);
         }
         let sources: Result<_, _> = paths.iter().map(|path| Source::open(path, spool_dir)).collect();
-        let fingerprint = *blake3::hash(defaults.encoded().as_bytes()).as_bytes();
-        Ok(Self { sources: sources?, fingerprint })
+        Ok(Self { sources: sources?, hasher: ContentHasher::new(defaults) })
     }
 
     /// Their names, for a message.
@@ -169,8 +170,8 @@ impl Jobs<'_> {
         let Some(line) = self.lines.as_ref().and_then(Lines::current) else { return Ok(None) };
         let number = self.before + line.number;
         let at = (self.source, line.number);
-        let fingerprint = &self.inputs.fingerprint;
-        Ok(Some(RawJob { bytes: line.bytes, cut: line.cut, text: source.text, number, at, fingerprint }))
+        let hasher = &self.inputs.hasher;
+        Ok(Some(RawJob { bytes: line.bytes, cut: line.cut, text: source.text, number, at, hasher }))
     }
 
     /// Goes to the next line that isn't blank; false at the end.
