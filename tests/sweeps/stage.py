@@ -40,6 +40,13 @@ class Tally:
             self.passed += 1
             shutil.rmtree(folder, ignore_errors=True)
 
+    def check(self, folder, holds, text):
+        """One law: it holds, or it is told what is so instead."""
+        if holds:
+            self.passed += 1
+        else:
+            self.violation(folder, text)
+
     def line(self):
         figures = "; ".join(f"{what} {value}" for what, value in self.figures.items())
         return f"{figures}; {self.passed} passed, {self.failed} failed"
@@ -54,6 +61,7 @@ class Stage:
     seed: int
     times: int | None
     tally: Tally
+    is_slice: bool = False
 
     def chance(self, *what):
         """Chance that depends on the seed and on what it is for, alone."""
@@ -64,8 +72,8 @@ class Stage:
         folder.mkdir()
         return folder
 
-    def mock(self, name, sessions, speed=40, script=""):
-        return Mock(self, self.folder / f"mock-{name}", sessions, speed, script)
+    def mock(self, name, sessions, speed=40, script="", flags=()):
+        return Mock(self, self.folder / f"mock-{name}", sessions, speed, script, flags)
 
     def command(self, url, source, output, *more, in_flight=IN_FLIGHT):
         ceilings = ["--rpm", "100000000", "--tpm", "100000000000", "--in-flight", str(in_flight)]
@@ -132,14 +140,14 @@ def finish(process, begun, kill_after=None):
 class Mock:
     """`paceline mock` as a process. Each session has a key of its own, by which the call log names it."""
 
-    def __init__(self, stage, folder, sessions, speed, script):
+    def __init__(self, stage, folder, sessions, speed, script, flags):
         folder.mkdir(exist_ok=True)
         self.log = folder / "calls.jsonl"
         self.log.unlink(missing_ok=True)
         accounts = [f'[[account]]\norganization = "{name}"\nkeys = ["{key(name)}"]\n' for name in sessions]
         (folder / "script.toml").write_text(script + "".join(accounts))
         command = [stage.binary, "mock", "--listen", "127.0.0.1:0", "--profile", "unlimited", "--speed", str(speed)]
-        command += ["--script", folder / "script.toml", "--log", self.log]
+        command += ["--script", folder / "script.toml", "--log", self.log, *flags]
         self.said = open(folder / "said.txt", "w")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.said, text=True)
         self.url = self.process.stdout.readline().strip()
