@@ -8,6 +8,7 @@ use paceline_gateway::Settings;
 use paceline_gateway::callers::{Allowance, Counted};
 use paceline_wire::price::MicroUsd;
 use paceline_wire::terminal;
+use toml::Spanned;
 
 use crate::args::CheckArgs;
 use crate::config::{self, Config, Quota, SecretSource, Server};
@@ -18,17 +19,11 @@ use crate::progress::{limit_name, span};
 pub(crate) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let config = config::load(&args.config)?;
     if let Some(source) = &config.server.admin_token {
-        crate::serve::admin_token(source, &config.folder)?;
+        crate::serve::admin_token(source, &config.origin)?;
     }
     for upstream in &config.upstreams {
         if let Some(source) = &upstream.api_key {
-            source.read(&config.folder).map_err(|fault| {
-                Failure::usage(anyhow::anyhow!(
-                    "{}: upstream `{}`: {fault}",
-                    args.config.display(),
-                    upstream.name
-                ))
-            })?;
+            config.origin.secret(source)?;
         }
     }
     let mut text = Vec::new();
@@ -43,7 +38,7 @@ fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
     for upstream in &config.upstreams {
         let url = upstream.base_url.as_ref().or(upstream.provider.base_url.as_ref());
         let account = upstream.account.as_deref().unwrap_or(&upstream.name);
-        let key = match &upstream.api_key {
+        let key = match upstream.api_key.as_ref().map(Spanned::get_ref) {
             Some(SecretSource::Env(name)) => format!("key from `{name}`"),
             Some(SecretSource::File { path, .. }) => format!("key from the file `{}`", path.display()),
             None if upstream.pass_through => "callers' own keys".to_owned(),

@@ -2,14 +2,13 @@
 //! key for.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use paceline::wire::provider::{Auth, Catalog, Provider};
 use paceline::{Ceilings, Pool, PoolMember, Secret, Upstream};
 use paceline_gateway::callers::{KeyHash, check_secret};
 
 use crate::args::Target;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Origin};
 use crate::exit::Failure;
 
 /// The name of the provider that stands for any server with an OpenAI-like API.
@@ -153,7 +152,7 @@ fn from_config(config: &Config, name: Option<&str>, model: Option<&str>) -> Resu
         providers: chosen.iter().map(|upstream| (upstream.name.clone(), upstream.provider.clone())).collect(),
         upstreams: chosen
             .iter()
-            .map(|upstream| Ok(configured(upstream, &config.folder)?.0))
+            .map(|upstream| Ok(configured(upstream, &config.origin)?.0))
             .collect::<Result<_, _>>()?,
         pools,
         ceilings: config
@@ -168,7 +167,7 @@ fn from_config(config: &Config, name: Option<&str>, model: Option<&str>) -> Resu
 /// An upstream of the configuration, and what its key hashes to when that may serve as a caller's.
 pub(crate) fn configured(
     upstream: &config::Upstream,
-    folder: &Path,
+    origin: &Origin,
 ) -> Result<(Upstream, Option<KeyHash>), Failure> {
     let provider = upstream.provider;
     let mut built = Upstream::new(upstream.name.clone(), provider.clone());
@@ -182,11 +181,7 @@ pub(crate) fn configured(
         return Ok((built.pass_through(), None));
     }
     let key = match &upstream.api_key {
-        Some(source) => Some(
-            source
-                .read(folder)
-                .map_err(|fault| Failure::usage(anyhow::anyhow!("upstream `{}`: {fault}", upstream.name)))?,
-        ),
+        Some(source) => Some(origin.secret(source)?),
         None => key_in(provider, &ProcessEnvironment).map(|(_, key)| key),
     };
     match key {

@@ -1,7 +1,6 @@
 //! From what the file says to what holds: names resolve, nothing is doubled, every value makes sense.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use paceline::Priority;
 use paceline_core::quota::{self, Dimension};
@@ -10,6 +9,7 @@ use paceline_wire::provider::{Catalog, Provider};
 use toml::Spanned;
 
 use super::file;
+use super::origin::Origin;
 use super::place::Problem;
 use super::pools::{self, Pool};
 use super::secret::SecretSource;
@@ -27,8 +27,8 @@ const SAMPLES: [&str; 3] = ["sk-1234", "changeme", "your-api-key"];
 /// A checked configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The folder of the file: relative paths start here.
-    pub(crate) folder: PathBuf,
+    /// The file it was read from.
+    pub(crate) origin: Origin,
     /// How the gateway serves.
     pub(crate) server: Server,
     /// The places to send to, names unique.
@@ -51,7 +51,7 @@ pub(crate) struct Upstream {
     /// Instead of the provider's own.
     pub(crate) base_url: Option<String>,
     /// Its credential's place; the provider's own variable when absent.
-    pub(crate) api_key: Option<SecretSource>,
+    pub(crate) api_key: Option<Spanned<SecretSource>>,
     /// Has no key: its callers' own go there.
     pub(crate) pass_through: bool,
     /// Whom its limits count against.
@@ -72,7 +72,7 @@ pub(crate) struct Quota {
 }
 
 /// Checks a parsed file as a whole.
-pub(super) fn check(file: file::File, folder: PathBuf) -> Result<Config, Problem> {
+pub(super) fn check(file: file::File, origin: &Origin) -> Result<Config, Problem> {
     unique("upstream", file.upstream.iter().map(|upstream| &upstream.name))?;
     unique("pool", file.pool.iter().map(|pool| &pool.model))?;
     unique("caller", file.caller.iter().map(|caller| &caller.name))?;
@@ -83,7 +83,7 @@ pub(super) fn check(file: file::File, folder: PathBuf) -> Result<Config, Problem
     let pools = pools::check(&file.pool, &upstreams)?;
     let callers = file.caller.iter().map(caller).collect::<Result<Vec<_>, _>>()?;
     unique_keys(&file.caller, &callers)?;
-    Ok(Config { folder, server, upstreams, quotas, pools, callers })
+    Ok(Config { origin: origin.clone(), server, upstreams, quotas, pools, callers })
 }
 
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a Spanned<String>>) -> Result<(), Problem> {

@@ -26,7 +26,7 @@ pub(super) struct File {
 pub(super) struct Server {
     pub(super) listen: Option<Spanned<String>>,
     pub(super) admin: Option<Spanned<String>>,
-    pub(super) admin_token: Option<SecretSource>,
+    pub(super) admin_token: Option<Spanned<SecretSource>>,
     pub(super) allow_remote: bool,
     pub(super) hosts: Vec<Spanned<String>>,
     pub(super) origins: Vec<Spanned<String>>,
@@ -45,7 +45,7 @@ pub(super) struct Upstream {
     pub(super) name: Spanned<String>,
     pub(super) provider: Spanned<String>,
     pub(super) base_url: Option<Spanned<String>>,
-    pub(super) api_key: Option<SecretSource>,
+    pub(super) api_key: Option<Spanned<SecretSource>>,
     pub(super) pass_through: Option<Spanned<bool>>,
     pub(super) account: Option<Spanned<String>>,
 }

@@ -4,14 +4,16 @@
 
 mod check;
 mod file;
+mod origin;
 mod place;
 mod pools;
 mod secret;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(crate) use check::{Config, Quota, Upstream};
+pub(crate) use origin::Origin;
 pub(crate) use place::closest;
 pub(crate) use pools::Pool;
 pub(crate) use secret::{SecretSource, check as check_secret};
@@ -20,29 +22,14 @@ pub(crate) use server::{NONE, Server};
 use crate::exit::Failure;
 use place::Problem;
 
-/// The most a configuration may hold; a bigger file is something else.
-const MAX_CONFIG_BYTES: u64 = 4 * 1024 * 1024;
-
 /// Reads and checks the file at `path`.
 pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
-    let name = path.display().to_string();
-    let fault = |error: String| Failure::usage(anyhow::anyhow!("config file `{name}` {error}"));
-    let metadata = std::fs::metadata(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-    if metadata.len() > MAX_CONFIG_BYTES {
-        return Err(fault(format!("is over {} MiB", MAX_CONFIG_BYTES >> 20)));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    parse(&text, folder).map_err(|problem| {
-        let failure = Failure::usage(anyhow::anyhow!("{}", problem.describe(&name, &text)));
-        match problem.hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    })
+    let origin = Origin::read(path)?;
+    parse(origin.text())
+        .and_then(|file| check::check(file, &origin))
+        .map_err(|problem| origin.failure(problem))
 }
 
-fn parse(text: &str, folder: PathBuf) -> Result<Config, Problem> {
-    let file: file::File = toml::from_str(text).map_err(|error| Problem::from_parser(&error))?;
-    check::check(file, folder)
+fn parse(text: &str) -> Result<file::File, Problem> {
+    toml::from_str(text).map_err(|error| Problem::from_parser(&error))
 }

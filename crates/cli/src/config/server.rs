@@ -29,7 +29,7 @@ pub(crate) struct Server {
     /// For the operator; `None` serves nobody.
     pub(crate) admin: Option<SocketAddr>,
     /// What the operator presents.
-    pub(crate) admin_token: Option<SecretSource>,
+    pub(crate) admin_token: Option<Spanned<SecretSource>>,
     /// Hosts, origins, bounds, waiting.
     pub(crate) settings: Settings,
     /// How long requests under way may take to finish before the process ends.

@@ -10,9 +10,10 @@ use paceline::wire::provider::{Catalog, Provider};
 use paceline::{Builder, Ceilings, Client, LearnedLimits, Pool, Upstream};
 use paceline_gateway::Settings;
 use paceline_gateway::callers::{CallerConfig, KeyHash, check_secret};
+use toml::Spanned;
 
 use crate::args::{OrNone, ProviderUrl, ServeArgs};
-use crate::config::{self, Config, SecretSource, Server};
+use crate::config::{self, Config, Origin, SecretSource, Server};
 use crate::exit::Failure;
 use crate::upstream::{self, Environment};
 
@@ -142,10 +143,10 @@ impl Plan {
         }
         let server = std::mem::take(&mut config.server);
         let token =
-            server.admin_token.as_ref().map(|source| admin_token(source, &config.folder)).transpose()?;
+            server.admin_token.as_ref().map(|source| admin_token(source, &config.origin)).transpose()?;
         let (mut upstreams, mut hashes) = (Vec::new(), Vec::new());
         for upstream in &config.upstreams {
-            let (built, hash) = upstream::configured(upstream, &config.folder)?;
+            let (built, hash) = upstream::configured(upstream, &config.origin)?;
             hashes.extend(hash.map(|hash| (upstream.name.clone(), hash)));
             upstreams.push(built);
         }
@@ -165,11 +166,11 @@ impl Plan {
 }
 
 /// The hash of the operator's token, which must be one that protects something.
-pub(crate) fn admin_token(source: &SecretSource, folder: &Path) -> Result<KeyHash, Failure> {
-    let fault = |fault: String| Failure::usage(anyhow!("`admin_token`: {fault}"));
-    let token = source.read(folder).map_err(fault)?;
+pub(crate) fn admin_token(source: &Spanned<SecretSource>, origin: &Origin) -> Result<KeyHash, Failure> {
+    let token = origin.secret(source)?;
     check_secret(&token).map_err(|weakness| {
-        fault(format!("the token {weakness}"))
+        origin
+            .fault(source.span(), format!("the token {weakness}"))
             .hint("draw one: `paceline keys new --name admin` shows a good one")
     })?;
     Ok(KeyHash::of(token.as_bytes()))

@@ -162,6 +162,17 @@ fn the_example_can_be_served() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("c.toml"), [UPSTREAM.as_bytes(), b"base_url = \"caf\xe9\"\n"].concat())
+        .unwrap();
+    let ended = paceline(folder.path(), &["check", "--config", "c.toml"]);
+    assert_eq!(ended.code, Some(2));
+    let expected = "error: c.toml:4: bytes that are no text (`base_url` in [[upstream]])\nhint: save the file as UTF-8\n";
+    assert_eq!(ended.stderr, expected);
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let ended = paceline(folder.path(), &["check", "--config", "nowhere.toml"]);
