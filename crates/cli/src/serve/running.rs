@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use listenfd::ListenFd;
 use paceline::Client;
 use paceline::wire::provider::Catalog;
 use paceline_gateway::Gateway;
@@ -24,7 +25,7 @@ use tracing::{info, warn};
 use super::keeper::Keeper;
 use super::plan::{Keys, Plan, state_folder};
 use super::watched::Watched;
-use super::{greeting, logs};
+use super::{greeting, handover, logs};
 use crate::args::ServeArgs;
 use crate::exit::{Exit, Failure};
 use crate::signals::{Signal, Signals};
@@ -58,10 +59,15 @@ pub(super) struct Running<'a> {
 
 impl<'a> Running<'a> {
     /// Binds, restores and begins to serve.
-    pub(super) async fn start(args: &'a ServeArgs, plan: Plan) -> Result<Self, Failure> {
+    pub(super) async fn start(args: &'a ServeArgs, plan: Plan, handed: ListenFd) -> Result<Self, Failure> {
         let started = Instant::now();
         let signals = Signals::install().context("cannot take signals over").map_err(Failure::stopped)?;
-        let listener = bind(plan.listen, "--listen").await?;
+        let listener = match handover::listener(handed, plan.listen)? {
+            Some(listener) => {
+                TcpListener::from_std(listener).context("cannot listen").map_err(Failure::stopped)?
+            }
+            None => bind(plan.listen, "--listen").await?,
+        };
         let admin_listener = match plan.admin {
             Some(address) => Some(bind(address, "--admin").await?),
             None => None,

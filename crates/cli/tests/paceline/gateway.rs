@@ -154,7 +154,7 @@ impl Gateway {
     }
 }
 
-fn message(key: &str, headers: &str, max_tokens: u32, stream: bool) -> String {
+pub(crate) fn message(key: &str, headers: &str, max_tokens: u32, stream: bool) -> String {
     let body = format!(
         r#"{{"model":"claude-haiku-4-5","max_tokens":{max_tokens},"stream":{stream},"messages":[{{"role":"user","content":"Say canary-prompt."}}]}}"#
     );

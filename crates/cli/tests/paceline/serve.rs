@@ -1,12 +1,15 @@
 //! The gateway as its users meet it: real processes, real sockets, real signals.
 
 use std::fs;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::gateway::{Gateway, Process, files, gateway, mock, send};
+use crate::gateway::{Gateway, Process, files, gateway, message, mock, send};
 use crate::paceline;
 
 const OWN_KEY: &str = "sk-ant-canary-0123456789abcdef";
@@ -175,6 +178,40 @@ fn a_drain_finishes_streams_and_hands_the_rest_back() {
     let whole = stream.finish();
     assert!(whole.body.contains("message_stop"), "{}", whole.body);
     assert_eq!(served.process.end(), Some(0));
+}
+
+/// A gateway that finds the socket open, as one of systemd's.
+fn on_a_socket(folder: &Path, listener: &TcpListener, listen: &str) -> Command {
+    let mut command = Command::new("sh");
+    let serve = ["serve", "--config", "c.toml", "--state", "state", "--admin", "none", "--listen", listen];
+    command.args(["-c", "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 </dev/null"]);
+    command.arg(env!("CARGO_BIN_EXE_paceline")).args(serve);
+    command.current_dir(folder).env("KEY", OWN_KEY).stdin(OwnedFd::from(listener.try_clone().unwrap()));
+    command
+}
+
+#[test]
+fn a_socket_that_is_handed_over_refuses_nobody_between_two_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mock = mock(folder.path(), &[]);
+    config(folder.path(), &mock, "");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = listener.local_addr().unwrap().to_string();
+    let ask = || send(&format!("http://{listen}"), &message(OWN_KEY, "", 16, false));
+
+    let mut first = Process::start(on_a_socket(folder.path(), &listener, &listen));
+    assert_eq!(first.url, format!("http://{listen}"));
+    assert_eq!(ask().finish().status, 200);
+    first.signal(Signal::TERM);
+    assert_eq!(first.end(), Some(0));
+    let between = ask();
+    let _second = Process::start(on_a_socket(folder.path(), &listener, &listen));
+    assert_eq!(between.finish().status, 200);
+
+    let elsewhere = on_a_socket(folder.path(), &listener, "127.0.0.1:1").output().unwrap();
+    assert_eq!(elsewhere.status.code(), Some(2));
+    let said = String::from_utf8(elsewhere.stderr).unwrap();
+    assert!(said.contains(&format!("is bound to {listen}, not to 127.0.0.1:1")), "{said}");
 }
 
 #[test]
