@@ -29,7 +29,8 @@ const MAX_EARLY: usize = 64 << 10;
 const LINGER: Duration = Duration::from_secs(2);
 /// ... and how much of it is thrown away at once.
 const SCRATCH: usize = 8 << 10;
-/// How long a connection that has not begun its first request may take to do so once serving ends.
+/// How long a connection without a request may take to begin one once serving ends. Closed at once, it would take along a
+/// request that was on its way already.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 const HEAD_TOO_LATE: Refusal =
@@ -56,7 +57,6 @@ pub(super) struct Strict {
     held: Vec<u8>,     // The beginning of a head that has not all come.
     passed: usize,     // So much of `held` may go to hyper ...
     given: usize,      // ... and so much has gone.
-    fresh: bool,       // No request has come yet.
     answered: bool,    // The last request's answer has gone out.
     early: usize,      // Bytes that came while an answer was due.
     ended: bool,       // Nothing more is read.
@@ -95,7 +95,6 @@ impl Strict {
             held: Vec::new(),
             passed: 0,
             given: 0,
-            fresh: true,
             answered: false,
             early: 0,
             ended: false,
@@ -131,10 +130,6 @@ impl Strict {
             self.scanner.handle_answered();
             self.body = BodyPace::default();
             self.deadline = after(self.caps.rest);
-        }
-        let between = self.held.is_empty() && self.scanner.stage() == Stage::Head;
-        if between && !self.fresh && self.drain.phase() > Phase::Serving {
-            self.ended = true;
         }
     }
 
@@ -182,7 +177,6 @@ impl Strict {
             }
             return Poll::Pending;
         }
-        self.fresh = false;
         match self.scanner.scan(&buf.filled()[start..]) {
             Ok(0) => {
                 self.held.extend_from_slice(&buf.filled()[start..]);
@@ -237,7 +231,7 @@ impl Strict {
         match self.scanner.stage() {
             Stage::Answer => Poll::Pending,
             Stage::Head if self.held.is_empty() => {
-                if self.fresh && self.drain.phase() > Phase::Serving {
+                if self.drain.phase() > Phase::Serving {
                     self.deadline = self.deadline.min(after(LAST_CHANCE));
                 }
                 self.reading.poll(cx, self.deadline).map(|()| Overdue::End)
