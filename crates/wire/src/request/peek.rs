@@ -85,9 +85,14 @@ pub fn peek(dialect: Dialect, endpoint: Endpoint, body: &[u8]) -> Result<Peek<'_
     let find = |key: &str| members.iter().find(|member| member.key == key);
     let span = |key: &str| find(key).map(|member| member.span.clone());
     let mut text = Text::default();
+    let talk = if endpoint == Endpoint::Responses { "input" } else { "messages" };
+    let mut messages = 0;
     for key in ["messages", "system", "input", "prompt", "instructions"] {
-        if let Some(member) = find(key) {
-            text::count(member.value, &mut text);
+        let Some(member) = find(key) else { continue };
+        let items = text::count(member.value, &mut text);
+        if key == talk {
+            // A lone string is one.
+            messages = if member.value.starts_with('[') { items } else { 1 };
         }
     }
     let tools =
@@ -99,7 +104,7 @@ pub fn peek(dialect: Dialect, endpoint: Endpoint, body: &[u8]) -> Result<Peek<'_
         include_usage: include_usage(dialect, endpoint, find("stream_options"))?,
         max_tokens: max_tokens(endpoint, find)?,
         choices: choices(find)?,
-        messages: messages(endpoint, find),
+        messages,
         text_chars: text.chars,
         text_bytes: text.bytes,
         tool_bytes: tools.map(|member| member.value.len() as u64).sum(),
@@ -179,19 +184,10 @@ fn choices<'m, 'a: 'm>(find: impl Fn(&str) -> Option<&'m Member<'a>>) -> Result<
     Ok(n.unwrap_or(1).max(best_of.unwrap_or(1)).max(1))
 }
 
-/// The number of messages, or of items of a conversation; a lone string is one.
-fn messages<'m, 'a: 'm>(endpoint: Endpoint, find: impl Fn(&str) -> Option<&'m Member<'a>>) -> u64 {
-    let key = if endpoint == Endpoint::Responses { "input" } else { "messages" };
-    find(key).map_or(0, |member| if member.value.starts_with('[') { items(member.value) } else { 1 })
-}
-
+/// Whether `member`, which is JSON, is a list of something.
 fn holds_items(member: &Member<'_>) -> bool {
-    member.value.starts_with('[') && items(member.value) > 0
-}
-
-fn items(array: &str) -> u64 {
-    let items: Result<Vec<serde::de::IgnoredAny>, _> = serde_json::from_str(array);
-    items.map_or(0, |items| items.len() as u64)
+    let list = member.value.strip_prefix('[');
+    list.is_some_and(|list| !list.trim_start().starts_with(']'))
 }
 
 #[cfg(test)]

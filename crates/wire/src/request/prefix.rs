@@ -32,11 +32,17 @@ pub fn conversation(peek: &Peek<'_>, body: &[u8], mut hasher: impl Hasher) -> Op
 
 /// What the body marks as worth caching: a number for each beginning that ends with a mark.
 pub fn marks(peek: &Peek<'_>, body: &[u8], mut hasher: impl Hasher) -> Vec<u64> {
+    // In the provider's order, whatever the body's is.
+    let spans = [&peek.spans.tools, &peek.spans.system, &peek.spans.messages];
+    let mut parts: Vec<&[u8]> =
+        spans.into_iter().filter_map(|span| span.clone().and_then(|span| body.get(span))).collect();
+    // What follows the last mark matters to nobody, and may be long.
+    while parts.last().is_some_and(|part| memmem::rfind(part, MARK).is_none()) {
+        parts.pop();
+    }
     let mut marks = Vec::new();
     hasher.write(peek.model.as_deref().unwrap_or_default().as_bytes());
-    // In the provider's order, whatever the body's is.
-    for span in [&peek.spans.tools, &peek.spans.system, &peek.spans.messages] {
-        let Some(part) = span.clone().and_then(|span| body.get(span)) else { continue };
+    for part in parts {
         let mut from = 0;
         for at in memmem::find_iter(part, MARK) {
             let end = at + MARK.len();
@@ -53,7 +59,7 @@ pub fn marks(peek: &Peek<'_>, body: &[u8], mut hasher: impl Hasher) -> Vec<u64> 
     marks
 }
 
-/// The items of a list up to the first that the user says; a lone text as it is.
+/// The items of a list up to the first that the user says; whatever is no list of messages as it is.
 fn beginning(messages: &[u8]) -> &[u8] {
     #[derive(Deserialize)]
     struct Item<'a> {
@@ -62,35 +68,16 @@ fn beginning(messages: &[u8]) -> &[u8] {
     let Some(list) = messages.strip_prefix(b"[") else { return messages };
     let mut end = 0;
     for _ in 0..MOST_MESSAGES {
-        let Some(length) = item(&list[end..]) else { return messages };
-        let text = list[end..end + length].trim_ascii_start();
-        let text = text.strip_prefix(b",").unwrap_or(text);
-        end += length;
-        let role = serde_json::from_slice::<Item<'_>>(text).ok().and_then(|item| item.role);
+        let rest = list[end..].trim_ascii_start();
+        let rest = rest.strip_prefix(b",").unwrap_or(rest);
+        let mut items = serde_json::Deserializer::from_slice(rest).into_iter::<Item<'_>>();
+        let Some(Ok(Item { role })) = items.next() else { return messages };
+        end = list.len() - rest.len() + items.byte_offset();
         if role.is_none_or(|role| role == "user") {
             break;
         }
     }
     &messages[..=end]
-}
-
-/// How far the first item of `list` goes, with the comma before it; `None` when it does not end.
-fn item(list: &[u8]) -> Option<usize> {
-    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
-    for (at, byte) in list.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            _ if in_text => {}
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' if depth <= 1 => return Some(if depth == 1 { at + 1 } else { at }),
-            b'}' | b']' => depth -= 1,
-            b',' if depth == 0 && !list[..at].trim_ascii().is_empty() => return Some(at),
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -21,10 +21,14 @@ pub(super) struct Text {
 
 /// Adds the text in `value`, which is known to be JSON. Text that breaks off in the middle (a lone surrogate) counts
 /// as far as it was read.
-pub(super) fn count(value: &str, into: &mut Text) {
+///
+/// Returns how many items `value` has, if it is a list: it may be long, so it is read just once.
+pub(super) fn count(value: &str, into: &mut Text) -> u64 {
+    let mut items = 0;
     let mut deserializer = serde_json::Deserializer::from_str(value);
     // An error leaves what was counted so far: an estimate, which the provider's refusal makes irrelevant.
-    let _ = Walk { text: into }.deserialize(&mut deserializer);
+    let _ = Walk { text: into, items: &mut items }.deserialize(&mut deserializer);
+    items
 }
 
 /// Keys whose strings never become tokens of text.
@@ -45,6 +49,7 @@ const MEDIA: [&str; 7] = ["source", "image_url", "input_audio", "file", "file_da
 
 struct Walk<'t> {
     text: &'t mut Text,
+    items: &'t mut u64, // Of the outermost list.
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
@@ -69,14 +74,16 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(Walk { text: self.text })?.is_some() {}
+        while items.next_element_seed(Walk { text: self.text, items: &mut 0 })?.is_some() {
+            *self.items += 1;
+        }
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Key>()? {
             match key {
-                Key::Text => map.next_value_seed(Walk { text: self.text })?,
+                Key::Text => map.next_value_seed(Walk { text: self.text, items: &mut 0 })?,
                 Key::Plumbing => {
                     map.next_value::<IgnoredAny>()?;
                 }
