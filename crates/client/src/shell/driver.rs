@@ -57,6 +57,9 @@ pub(crate) async fn run(start: Start, mut mail: mpsc::UnboundedReceiver<Message>
 /// The loop is to end, and whom to tell.
 struct Closing(Option<oneshot::Sender<()>>);
 
+/// Things by the numbers that we gave them ourselves, so nobody can make them collide.
+type Numbered<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 pub(super) struct Driver {
     pub(super) start: Start,
     pub(super) engine: Engine,
@@ -65,9 +68,9 @@ pub(super) struct Driver {
     pub(super) registry: Registry,
     pub(super) tenants: Tenants,
     pub(super) affinities: Affinities,
-    pub(super) requests: HashMap<RequestId, Pending>,
-    pub(super) attempts: HashMap<AttemptId, Running>,
-    pub(super) by_request: HashMap<RequestId, AttemptId>,
+    pub(super) requests: Numbered<RequestId, Pending>,
+    pub(super) attempts: Numbered<AttemptId, Running>,
+    pub(super) by_request: Numbered<RequestId, AttemptId>,
     /// Whose attempts have failed since the engine was last asked what follows.
     pub(super) failed: Vec<RequestId>,
     paused: bool,
@@ -85,9 +88,9 @@ impl Driver {
             engine,
             clock: Clock::start(),
             start,
-            requests: HashMap::new(),
-            attempts: HashMap::new(),
-            by_request: HashMap::new(),
+            requests: Numbered::default(),
+            attempts: Numbered::default(),
+            by_request: Numbered::default(),
             failed: Vec::new(),
             paused: false,
         }

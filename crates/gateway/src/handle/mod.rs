@@ -21,7 +21,6 @@ mod streaming;
 mod waiting;
 mod wishes;
 
-use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -65,7 +64,8 @@ struct Shared {
     gatekeeper: Arc<dyn Gatekeeper>,
     models: Models,
     fanout: Arc<Fanout>,
-    hashing: RandomState,
+    /// By how requests begin, which may be long: quick before all else. Nobody is let in by it.
+    hashing: foldhash::quality::RandomState,
     last_id: AtomicU64,
 }
 
@@ -84,7 +84,7 @@ impl Gateway {
             gatekeeper,
             models: Models::default(),
             fanout: Arc::new(Fanout::new()),
-            hashing: RandomState::new(),
+            hashing: foldhash::quality::RandomState::default(),
             // Begun anywhere, so that the ids of two runs are not the same ones.
             last_id: AtomicU64::new(fastrand::u64(..)),
         }))
