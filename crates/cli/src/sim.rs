@@ -16,7 +16,8 @@ pub(crate) fn sim(args: &SimArgs) -> Result<Exit, Failure> {
         Some(name) => vec![table(name)?],
     };
     let filter = args.filter.clone().unwrap_or_default();
-    let options = Options { tables, seeds: args.seeds, filter, ..Options::default() };
+    let SimArgs { seeds, first_seed, .. } = *args;
+    let options = Options { tables, first_seed, seeds, filter, ..Options::default() };
     match command::run_tables(&options, &mut io::stdout()) {
         Ok(summary) if summary.settings == 0 => {
             Err(Failure::usage(anyhow::anyhow!("no setting matches `{}`", options.filter)))

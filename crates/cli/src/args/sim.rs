@@ -8,6 +8,10 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) seeds: u64,
 
+    /// The first of them, so that parameters can be tuned on others than those that judge
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub(crate) first_seed: u64,
+
     /// Which table to print; without it, all
     #[arg(long, value_name = "NAME")]
     pub(crate) table: Option<String>,
