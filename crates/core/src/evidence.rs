@@ -129,6 +129,7 @@ mod tests {
         LimitSeen {
             dimension: Dimension::Requests,
             window: Some(MINUTE),
+            window_is_guessed: false,
             limit: Some(600),
             remaining: Some(remaining),
             reset: None,

@@ -13,6 +13,8 @@ pub struct LimitSeen {
     pub dimension: Dimension,
     /// Over how long, when the name or the arithmetic of the header tells; `None` when it doesn't.
     pub window: Option<Duration>,
+    /// No name tells the window: it is the one that makes the numbers agree, which others may do by chance.
+    pub window_is_guessed: bool,
     /// The limit; unknown when absent, zero or negative on the wire.
     pub limit: Option<u64>,
     /// What was left when the request was admitted.

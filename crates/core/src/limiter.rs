@@ -3,6 +3,7 @@
 //! One limiter stands for the quotas of one account and one set of models, whichever key or upstream is used.
 
 mod answer;
+mod guesses;
 mod merge;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::tuning::{
 };
 
 pub(crate) use answer::Outcome;
+use guesses::Guesses;
 
 /// More quotas than any provider has for one set of models: what errors name is not to grow without end.
 const MOST_BUCKETS: usize = 16;
@@ -42,7 +44,7 @@ pub(crate) struct Limiter {
     interactive_cost: [f64; 4], // Of a typical interactive request.
     bursting: bool, // The pace was raised on proof, and may be raised again as soon as anything is left.
     burst_spoiled: Option<Time>,
-    unconfirmed: Option<(Dimension, Duration, u32)>, // A window that reports name, and how often in a row.
+    guesses: Guesses,
     binds: Option<Bind>,
     self_hosted: bool,
     told: bool, // Some limit was named, by the user or by a response.
@@ -88,7 +90,7 @@ impl Limiter {
             interactive_cost: [0.0; 4],
             bursting: false,
             burst_spoiled: None,
-            unconfirmed: None,
+            guesses: Guesses::default(),
             binds: None,
             self_hosted: spec.self_hosted,
             told: spec.self_hosted || !spec.ceilings.is_empty(),

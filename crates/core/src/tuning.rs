@@ -67,8 +67,10 @@ pub(crate) const INTERACTIVE_HOLD: f64 = 1.2;
 pub(crate) const INTERACTIVE_ACTIVE: Duration = Duration::from_secs(60);
 /// A refusal while headers prove this share of every limit to be left is not the limits' doing.
 pub(crate) const EXPLAINED_SHARE: f64 = 0.1;
-/// A window other than a minute is believed once this many reports in a row name it: it may be a guess.
+/// A guessed window is believed once this many reports in a row agree with it, ...
 pub(crate) const WINDOW_SIGHTINGS: u32 = 3;
+/// ... at points of use that lie apart by this factor, unless the reset alone tells that it is longer than a minute.
+pub(crate) const WINDOW_SPREAD: f64 = 1.5;
 /// A raised limit is believed once this many responses in a row report it; a lowered one at once.
 pub(crate) const RAISE_SIGHTINGS: u32 = 3;
 

@@ -138,6 +138,20 @@ fn what_is_on_its_way_is_not_counted_as_left() {
 }
 
 #[test]
+fn a_minutes_countdown_does_not_pass_for_an_hours_bucket() {
+    // OpenAI's headers name no window. Under these seeds the minute's agree with an hour's bucket three times in a row.
+    for (window, seed) in [(Window::FixedMinute, 8), (Window::SlidingLog, 19)] {
+        let scenario = Scenario {
+            refusals_count: true,
+            until: Until::AllEnded(10 * MINUTE),
+            ..usual(window, Binding::Requests, Knowledge::HEADERS)
+        };
+        let outcome = run(&scenario, seed);
+        assert!(outcome.violations.is_empty(), "{}", outcome.violations[0]);
+    }
+}
+
+#[test]
 fn learning_from_the_short_answers_that_end_first_does_not_overshoot() {
     let (outcome, _) = play(&usual(Window::SlidingLog, Binding::Output, Knowledge::TYPED));
     let early = outcome.throttles.iter().filter(|throttle| throttle.at < Time::ZERO + 2 * MINUTE);

@@ -9,7 +9,7 @@ use crate::evidence::Sent;
 use crate::feedback::{Class, Failure, LimitSeen};
 use crate::quota::{Dimension, LONGEST_WINDOW, MOST_UNITS, OutputRule, Usage};
 use crate::time::Time;
-use crate::tuning::{EXPLAINED_SHARE, WINDOW_SIGHTINGS};
+use crate::tuning::EXPLAINED_SHARE;
 
 /// A daily limit that names no reset is tried again after this long.
 const DAILY_DEFAULT: Duration = Duration::from_secs(3600);
@@ -129,13 +129,11 @@ impl Limiter {
     fn bucket_of(&mut self, report: &LimitSeen) -> Option<usize> {
         let limit = report.limit?;
         let same = |bucket: &Bucket| bucket.dimension == report.dimension;
+        let convinced = report.window_is_guessed && self.guesses.note(report);
         if let Some(window) = report.window.map(metered) {
             let known = self.buckets.iter().position(|bucket| same(bucket) && bucket.window == window);
-            if known.is_some() {
+            if known.is_some() || report.window_is_guessed && !convinced {
                 return known;
-            }
-            if !self.confirm_window(report.dimension, window) {
-                return None;
             }
             self.bucket(report.dimension, window);
             return self.buckets.iter().position(|bucket| same(bucket) && bucket.window == window);
@@ -144,16 +142,6 @@ impl Limiter {
         // minute's, the common case.
         let having = self.buckets.iter().position(|bucket| same(bucket) && bucket.told() == limit);
         having.or_else(|| self.buckets.iter().position(|bucket| same(bucket) && bucket.window == MINUTE))
-    }
-
-    /// Counts how often in a row reports name a new window.
-    fn confirm_window(&mut self, dimension: Dimension, window: Duration) -> bool {
-        let sightings = match self.unconfirmed {
-            Some((known, same, count)) if (known, same) == (dimension, window) => count + 1,
-            _ => 1,
-        };
-        self.unconfirmed = Some((dimension, window, sightings));
-        WINDOW_SIGHTINGS <= sightings
     }
 
     /// The provider refused. A round of refusals teaches once: those sent before the gate closed say nothing new.

@@ -97,10 +97,12 @@ fn submission() -> impl Strategy<Value = Submission> {
 
 fn report() -> impl Strategy<Value = LimitSeen> {
     let numbers = (prop::option::of(number()), prop::option::of(number()), number());
-    (dimension(), prop::option::of(span()), numbers, prop::option::of(span())).prop_map(
-        |(dimension, window, (limit, remaining, rounding), reset)| LimitSeen {
+    let window = (prop::option::of(span()), any::<bool>());
+    (dimension(), window, numbers, prop::option::of(span())).prop_map(
+        |(dimension, (window, window_is_guessed), (limit, remaining, rounding), reset)| LimitSeen {
             dimension,
             window,
+            window_is_guessed,
             limit,
             remaining,
             reset,

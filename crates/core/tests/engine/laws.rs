@@ -64,6 +64,7 @@ fn report() -> impl Strategy<Value = LimitSeen> {
         |(dimension, window, limit, remaining, reset)| LimitSeen {
             dimension,
             window,
+            window_is_guessed: remaining.is_some(),
             limit,
             remaining,
             reset,

@@ -61,16 +61,48 @@ fn a_limit_is_believed_as_it_is_shown() {
 }
 
 #[test]
-fn a_limit_of_another_window_is_believed_when_it_is_repeated() {
-    let daily = LimitSeen { window: Some(DAY), ..seen(REQUESTS, 10_000, 9_000) };
+fn a_guessed_window_is_believed_when_it_is_repeated() {
+    let guessed = LimitSeen { window: Some(DAY), window_is_guessed: true, ..seen(REQUESTS, 10_000, 9_000) };
+    let daily = LimitSeen { reset: Some(DAY / 10), ..guessed };
     let mut bench = unknown();
     shown(&mut bench, &[seen(REQUESTS, 600, 500), daily]);
-    assert_eq!(bench.quota(REQUESTS, DAY), None, "it may have been guessed");
+    assert_eq!(bench.quota(REQUESTS, DAY), None, "it is a guess");
     shown(&mut bench, &[daily; 4]);
     assert_eq!(bench.quota(REQUESTS, DAY), Some(10_000));
     assert_eq!(bench.limit(REQUESTS), Some(600));
     shown(&mut bench, &[LimitSeen { window: None, ..daily }]);
     assert_eq!(bench.limit(REQUESTS), Some(600), "a limit that the day already has is the day's");
+}
+
+#[test]
+fn windows_that_are_named_are_believed_at_once() {
+    let hour = secs(3_600);
+    let named = |window, limit| LimitSeen { window: Some(window), ..seen(REQUESTS, limit, limit - 1) };
+    let mut bench = unknown();
+    bench.submit(job(1));
+    let sent = bench.next_sent(secs(60));
+    bench.head(sent, vec![named(MINUTE, 30), named(hour, 900), named(DAY, 14_400)]);
+    let quotas = [MINUTE, hour, DAY].map(|window| bench.quota(REQUESTS, window));
+    assert_eq!(quotas, [Some(30), Some(900), Some(14_400)]);
+}
+
+/// A fixed minute's countdown passes for an hour's bucket at one point of use in each minute.
+#[test]
+fn a_countdown_is_no_hours_bucket() {
+    let mut bench = unknown();
+    let countdown = |window, used: u64, left| LimitSeen {
+        window,
+        window_is_guessed: true,
+        reset: Some(secs(left)),
+        ..seen(REQUESTS, 600, 600 - used)
+    };
+    for _ in 0..5 {
+        let hour = Some(secs(3_600));
+        let fits = [(10, 59), (10, 59), (11, 58)].map(|(used, left)| countdown(hour, used, left));
+        shown(&mut bench, &fits);
+        shown(&mut bench, &[countdown(None, 100, 50)]);
+    }
+    assert_eq!((bench.limit(REQUESTS), bench.quota(REQUESTS, secs(3_600))), (Some(600), None));
 }
 
 #[test]

@@ -66,6 +66,7 @@ pub(crate) fn seen(dimension: Dimension, limit: u64, remaining: u64) -> LimitSee
     LimitSeen {
         dimension,
         window: Some(MINUTE),
+        window_is_guessed: false,
         limit: Some(limit),
         remaining: Some(remaining),
         reset: None,

@@ -121,7 +121,7 @@ impl Numbers {
 
     fn seen(self, dimension: Dimension, window: Option<Duration>, rounding: u64) -> LimitSeen {
         let Numbers { limit, remaining, reset } = self;
-        LimitSeen { dimension, window, limit, remaining, reset, rounding }
+        LimitSeen { dimension, window, window_is_guessed: false, limit, remaining, reset, rounding }
     }
 }
 

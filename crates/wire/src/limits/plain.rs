@@ -50,7 +50,11 @@ pub(super) fn openrouter(headers: &HeaderMap, now: Duration) -> Vec<LimitSeen> {
         late if late > HOUR => Some(DAY),
         _ => None,
     });
-    numbers.map(|numbers| numbers.seen(Dimension::Requests, window, 1)).into_iter().collect()
+    let guessed = |numbers: Numbers| LimitSeen {
+        window_is_guessed: true,
+        ..numbers.seen(Dimension::Requests, window, 1)
+    };
+    numbers.map(guessed).into_iter().collect()
 }
 
 /// A suggested wait in seconds that belongs to no limit.

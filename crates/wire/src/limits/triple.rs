@@ -11,12 +11,15 @@ use crate::hint::go_duration;
 
 /// OpenAI: `requests` is the minute's or the day's, whichever is tighter. The arithmetic tells which.
 pub(super) fn openai(headers: &HeaderMap) -> Vec<LimitSeen> {
+    let seen = |numbers: Numbers, dimension, window: Option<Duration>| LimitSeen {
+        window_is_guessed: true,
+        ..numbers.seen(dimension, window, 1)
+    };
     let requests =
-        go(headers, "requests").map(|numbers| numbers.seen(Dimension::Requests, inferred(numbers), 1));
+        go(headers, "requests").map(|numbers| seen(numbers, Dimension::Requests, inferred(numbers)));
     let tokens = tighter(go(headers, "tokens"), go(headers, "project-tokens")).map(|numbers| {
         // A full bucket tells nothing; tokens are metered by the minute.
-        let window = inferred(numbers).or(Some(MINUTE));
-        numbers.seen(Dimension::TotalTokens, window, 1)
+        seen(numbers, Dimension::TotalTokens, inferred(numbers).or(Some(MINUTE)))
     });
     requests.into_iter().chain(tokens).collect()
 }
