@@ -264,7 +264,8 @@ pub(crate) fn key_in<'a>(provider: &'a Provider, env: &dyn Environment) -> Optio
     provider.env.iter().find_map(|name| env.get(name).map(|key| (name.as_str(), key)))
 }
 
-fn keyless(provider: &Provider) -> bool {
+/// Whether the provider may be sent to without a credential.
+pub(crate) fn keyless(provider: &Provider) -> bool {
     provider.auth == Auth::None || provider.name == COMPATIBLE
 }
 

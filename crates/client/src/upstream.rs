@@ -6,6 +6,8 @@ use http::{HeaderName, HeaderValue};
 use paceline_core::quota::Quota;
 use paceline_wire::provider::Provider;
 
+use crate::directory::Place;
+use crate::error::BuildError;
 use crate::secret::Secret;
 
 /// One place to send to: a base URL with one credential.
@@ -83,6 +85,11 @@ impl Upstream {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether a client can use it: what [`crate::Builder::build`] would say of its URL and credential.
+    pub fn check(&self) -> Result<(), BuildError> {
+        Place::new(self.clone()).map(drop)
     }
 }
 

@@ -112,9 +112,7 @@ fn upstream(upstream: file::Upstream) -> Result<Upstream, Problem> {
         let known: Vec<&str> = catalog.providers().map(|provider| provider.name.as_str()).collect();
         Problem::at(upstream.provider.span(), format!("unknown provider `{name}`")).meant(name, &known)
     })?;
-    if let Some(url) = &upstream.base_url {
-        crate::upstream::check_url(url.get_ref()).map_err(|message| Problem::at(url.span(), message))?;
-    }
+    check_base_url(&upstream, provider)?;
     Ok(Upstream {
         name: upstream.name.into_inner(),
         provider,
@@ -123,6 +121,20 @@ fn upstream(upstream: file::Upstream) -> Result<Upstream, Problem> {
         pass_through: upstream.pass_through.is_some_and(Spanned::into_inner),
         account: upstream.account.map(Spanned::into_inner),
     })
+}
+
+/// Finds what the client would refuse later, while the line is known.
+fn check_base_url(upstream: &file::Upstream, provider: &Provider) -> Result<(), Problem> {
+    let Some(url) = &upstream.base_url else { return Ok(()) };
+    let fault = |message: String| Problem::at(url.span(), message);
+    crate::upstream::check_url(url.get_ref()).map_err(fault)?;
+    let mut built =
+        paceline::Upstream::new(upstream.name.get_ref(), provider.clone()).base_url(url.get_ref());
+    let passes = upstream.pass_through.as_ref().is_some_and(|it| *it.get_ref());
+    if crate::upstream::keyless(provider) && upstream.api_key.is_none() && !passes {
+        built = built.allow_plain_http();
+    }
+    built.check().map_err(|error| fault(error.to_string()))
 }
 
 fn check_quota(quota: &file::Quota, upstreams: &[Upstream]) -> Result<Quota, Problem> {

@@ -35,6 +35,10 @@ fn every_fault_names_its_line_its_key_and_a_remedy() {
         ("a key file that is not there", format!("{UPSTREAM}api_key = {{ file = \"nowhere\" }}\n")),
         ("a URL without a scheme", format!("{UPSTREAM}base_url = \"example.com\"\n")),
         ("a URL with a password", format!("{UPSTREAM}base_url = \"https://u:canary@example.com\"\n")),
+        (
+            "a credential for all to read",
+            format!("{UPSTREAM}api_key = {{ env = \"A\" }}\nbase_url = \"http://llm.example.com\"\n"),
+        ),
         ("a quota without a window", format!("{UPSTREAM}[[quota]]\naccount = \"a\"\nrequests = \"50\"\n")),
         (
             "a window that does not exist",
