@@ -8,8 +8,9 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::{ConnectionPool, Fault, Link, Origin};
 use crate::upstream::Timeouts;
 
@@ -48,9 +49,10 @@ impl Patience {
         Self { timeouts, ends }
     }
 
-    /// Waits for `future`: so long (else it is `late`), and not beyond the end of the whole attempt.
+    /// Waits by `alarm` for `future`: so long (else it is `late`), and not beyond the end of the whole attempt.
     async fn wait<F: Future>(
         &self,
+        alarm: &mut Alarm,
         long: Duration,
         late: fn(Duration) -> Fault,
         future: F,
@@ -59,9 +61,9 @@ impl Patience {
         let own = now.checked_add(long).unwrap_or(now + DISTANT);
         match self.ends {
             Some((end, total)) if end < own => {
-                timeout_at(end, future).await.map_err(|_| Fault::TotalTimeout(total))
+                alarm.wait(end, future).await.ok_or(Fault::TotalTimeout(total))
             }
-            _ => timeout_at(own, future).await.map_err(|_| late(long)),
+            _ => alarm.wait(own, future).await.ok_or_else(|| late(long)),
         }
     }
 }
@@ -76,13 +78,13 @@ pub(crate) async fn exchange(
     patience: Patience,
 ) -> Result<Answer, Fault> {
     let Timeouts { connect, first_byte, .. } = patience.timeouts;
-    let mut link = patience.wait(connect, Fault::ConnectTimeout, pool.take(origin, fresh)).await??;
+    let taking = pool.take(origin, fresh);
+    let mut link = patience.wait(&mut Alarm::default(), connect, Fault::ConnectTimeout, taking).await??;
     let answering = link.sender.send_request(request);
-    let answer = patience.wait(first_byte, Fault::FirstByteTimeout, answering).await?.map_err(|error| {
-        Fault::Broken {
-            stale: link.reused && !link.heard.anything() && !error.is_user(),
-            source: Arc::new(error),
-        }
+    let answer = patience.wait(&mut link.alarm, first_byte, Fault::FirstByteTimeout, answering).await?;
+    let answer = answer.map_err(|error| Fault::Broken {
+        stale: link.reused && !link.heard.anything() && !error.is_user(),
+        source: Arc::new(error),
     })?;
     let (head, incoming) = answer.into_parts();
     if head
@@ -101,7 +103,8 @@ impl Body {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             let idle = self.patience.timeouts.idle;
-            match self.patience.wait(idle, Fault::IdleTimeout, self.incoming.frame()).await? {
+            let next = self.incoming.frame();
+            match self.patience.wait(&mut self.link.alarm, idle, Fault::IdleTimeout, next).await? {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(Fault::Broken { source: Arc::new(error), stale: false }),
                 // Trailers say nothing we need; empty data says nothing at all.

@@ -3,6 +3,7 @@
 //! HTTP/1.1 on purpose: one connection for each exchange in flight has no limit on streams to stall behind, no stream
 //! that blocks another, and ends with exactly the exchange that is canceled.
 
+mod alarm;
 mod dial;
 mod exchange;
 mod fault;

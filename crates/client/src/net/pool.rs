@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
+use super::alarm::Alarm;
 use super::dial::{Dialer, Heard, Origin};
 use super::{Fault, exchange};
 
@@ -56,7 +57,8 @@ impl ConnectionPool {
             .map_err(|error| Fault::Broken { source: Arc::new(error), stale: false })?;
         // Its errors reach whoever waits for the answer; here they would only repeat.
         let driver = tokio::spawn(async move { drop(connection.await) }).abort_handle();
-        Ok(Link { origin: origin.clone(), sender, heard, driver, reused: false })
+        let alarm = Alarm::default();
+        Ok(Link { origin: origin.clone(), sender, heard, alarm, driver, reused: false })
     }
 
     fn take_idle(&self, origin: &Origin) -> Option<Link> {
@@ -101,6 +103,8 @@ pub(crate) struct Link {
     origin: Origin,
     pub(super) sender: SendRequest<Full<Bytes>>,
     pub(super) heard: Heard,
+    /// For waits on it: it outlives them, so that its timer can be left alone.
+    pub(super) alarm: Alarm,
     pub(super) reused: bool,
     driver: AbortHandle,
 }

@@ -1,6 +1,7 @@
 //! The loop: one task that owns the engine, tells it what happened, and does what it says.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use paceline_core::engine::{Action, AttemptId, Engine, Event, RequestId, Submission, UpstreamId, Verdict};
@@ -28,9 +29,17 @@ const SHORTEST_SLEEP: std::time::Duration = std::time::Duration::from_millis(1);
 pub(crate) async fn run(start: Start, mut mail: mpsc::UnboundedReceiver<Message>) {
     let mut driver = Driver::new(start);
     let mut messages = Vec::with_capacity(MOST_MESSAGES);
+    let mut alarm = pin!(sleep_until(Instant::now()));
     let closed = loop {
         driver.drive();
         let wake = driver.wake();
+        // Mostly it moves away, as the deadlines of those who come do. Then the timer is left alone: it rings early, and is
+        // set again.
+        if let Some(wake) = wake
+            && (wake < alarm.deadline() || alarm.is_elapsed())
+        {
+            alarm.as_mut().reset(wake);
+        }
         tokio::select! {
             biased;
             received = mail.recv_many(&mut messages, MOST_MESSAGES) => {
@@ -38,7 +47,7 @@ pub(crate) async fn run(start: Start, mut mail: mpsc::UnboundedReceiver<Message>
                     break None;
                 }
             }
-            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            () = &mut alarm, if wake.is_some() => {}
         }
         let closing = messages.drain(..).find_map(|message| driver.handle(message));
         if let Some(Closing(done)) = closing {
