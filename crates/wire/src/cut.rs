@@ -5,9 +5,11 @@
 //! uncopied.
 
 use std::mem;
+use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
-use memchr::{memchr2, memmem};
+use memchr::memchr2;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -186,9 +188,10 @@ impl Cutter {
 
 /// Whether there is an empty list of choices in it: cheap, and true of every event that is only usage.
 fn has_no_choices(event: &[u8]) -> bool {
-    const KEY: &[u8] = b"\"choices\"";
-    memmem::find_iter(event, KEY).any(|at| {
-        let mut rest = event[at + KEY.len()..].iter().filter(|byte| !byte.is_ascii_whitespace());
+    // To make ready for a search takes longer than the search.
+    static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"choices\""));
+    KEY.find_iter(event).any(|at| {
+        let mut rest = event[at + KEY.needle().len()..].iter().filter(|byte| !byte.is_ascii_whitespace());
         [b':', b'[', b']'].iter().all(|wanted| rest.next() == Some(wanted))
     })
 }
@@ -210,8 +213,9 @@ fn is_usage(event: &[u8]) -> bool {
 
 /// Cheap, and right whenever it says no.
 fn may_tell_failure(events: &[u8]) -> bool {
-    let needles: [&[u8]; 3] = [b"error", b"response.failed", b"response.cancelled"];
-    needles.iter().any(|needle| memmem::find(events, needle).is_some())
+    static WORDS: LazyLock<[Finder<'static>; 3]> =
+        LazyLock::new(|| ["error", "response.failed", "response.cancelled"].map(Finder::new));
+    WORDS.iter().any(|word| word.find(events).is_some())
 }
 
 fn tells_failure(events: &[u8]) -> bool {
