@@ -14,7 +14,7 @@ use crate::error::BuildError;
 use crate::net::{Dialer, tls_config};
 use crate::shell::{self, EVENTS_KEPT, Plan};
 use crate::upstream::{Ceilings, Pool, Timeouts, Upstream};
-use crate::watch::LearnedLimits;
+use crate::watch::{ClientEvent, LearnedLimits, OnEvent};
 use crate::work::Estimates;
 
 /// Whom to trust on connections.
@@ -36,6 +36,7 @@ pub struct Builder {
     timeouts: Timeouts,
     config: Config,
     seed: Option<u64>,
+    on_event: Option<OnEvent>,
 }
 
 impl Builder {
@@ -94,6 +95,13 @@ impl Builder {
         self
     }
 
+    /// Told of each event as it happens, in their order, and of all of them: [`Client::events`] may miss some. It holds
+    /// everything up, so it must be quick.
+    pub fn on_event(mut self, tell: impl Fn(&ClientEvent) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(OnEvent(Arc::new(tell)));
+        self
+    }
+
     /// Trusts one more certificate authority (DER), such as a company's own.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.roots.push(der.into());
@@ -105,6 +113,7 @@ impl Builder {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let learned = std::mem::take(&mut self.learned);
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        let on_event = self.on_event.take();
         let (plan, trust) = self.plan(None)?;
         let current = Current { directory: plan.directory.clone(), trust: trust.unwrap_or_default() };
         let estimates = Estimates::default();
@@ -117,6 +126,7 @@ impl Builder {
             seed,
             mailbox: mailbox.clone(),
             events: events.clone(),
+            on_event,
         };
         runtime.spawn(shell::run(start, mail));
         Ok(Client::new(Shared {

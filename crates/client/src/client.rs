@@ -185,7 +185,7 @@ impl Client {
     /// Requests in flight and waiting live on. An upstream that is gone gets no further attempt: whoever waits for it is served
     /// by the others of its pool, or ends with [`SendError::NoUpstream`]; who waits for a name that is gone ends with
     /// [`SendError::Invalid`]. What was learned and charged stays for accounts that stay. Of the new description,
-    /// [`Builder::learned`] and [`Builder::seed`] have no effect.
+    /// [`Builder::learned`], [`Builder::seed`] and [`Builder::on_event`] have no effect.
     pub fn reconfigure(&self, builder: Builder) -> Result<(), BuildError> {
         // Held to the end, so that of two reloads the loop hears in the order in which callers see them.
         let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);

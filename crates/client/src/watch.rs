@@ -1,5 +1,6 @@
 //! What is happening, for whoever wants to look: events as they happen, and the standing of everything right now.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +84,16 @@ pub enum ClientEvent {
         /// Which request.
         request: u64,
     },
+}
+
+/// Who is told of each event as it happens.
+#[derive(Clone)]
+pub(crate) struct OnEvent(pub(crate) Arc<dyn Fn(&ClientEvent) + Send + Sync>);
+
+impl fmt::Debug for OnEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnEvent").finish_non_exhaustive()
+    }
 }
 
 /// The standing of everything at one instant.

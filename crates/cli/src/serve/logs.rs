@@ -2,15 +2,19 @@
 
 use std::io::{self, IsTerminal};
 use std::panic::{self, PanicHookInfo};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use paceline::ClientEvent;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
-use tracing::{debug, info, warn};
+use tokio::sync::mpsc;
+use tracing::{Level, debug, enabled, info, warn};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{LogForm, LogLevel};
+
+/// Events that wait to be logged at most.
+const MOST_WAITING: usize = 4096;
 
 /// Sends the log where it is wanted. From here on a panic is an event as well: where it was, not what it said, because
 /// its words may quote what it was about.
@@ -42,14 +46,32 @@ pub(super) fn hide_memory() {
     }
 }
 
-/// Logs what a client tells until it ends.
-pub(super) async fn watch(mut events: Receiver<ClientEvent>) {
-    loop {
-        match events.recv().await {
-            Ok(event) => log(&event),
-            Err(RecvError::Lagged(missed)) => debug!(missed, "events came too fast to be logged"),
-            Err(RecvError::Closed) => return,
+/// Takes what a client tells, to be logged. Writing may take long, so a task of its own does it.
+pub(super) fn of_events() -> impl Fn(&ClientEvent) + Send + Sync + 'static {
+    let (waiting, mut events) = mpsc::channel(MOST_WAITING);
+    let lost = Arc::new(AtomicU64::new(0));
+    let missed = lost.clone();
+    tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            log(&event);
+            let missed = missed.swap(0, Ordering::Relaxed);
+            if missed > 0 {
+                debug!(missed, "events came too fast to be logged");
+            }
         }
+    });
+    move |event| {
+        if is_logged(event) && waiting.try_send(event.clone()).is_err() {
+            lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn is_logged(event: &ClientEvent) -> bool {
+    match event {
+        ClientEvent::Finished { .. } => enabled!(Level::DEBUG),
+        ClientEvent::Sent { .. } | ClientEvent::Head { .. } | ClientEvent::Canceled { .. } => false,
+        _ => enabled!(Level::INFO),
     }
 }
 

@@ -74,14 +74,17 @@ impl<'a> Running<'a> {
         };
         let clock = Clock::start();
         let (file, state) = restore(args, clock);
-        let client = plan.client(state.limits).build().map_err(Failure::usage)?;
+        let counters = Arc::new(Counters::default());
+        let (counted, log) = (counters.clone(), logs::of_events());
+        let told = plan.client(state.limits).on_event(move |event| {
+            counted.count_event(event);
+            log(event);
+        });
+        let client = told.build().map_err(Failure::usage)?;
         let callers = Arc::new(callers(&Callers::pass_through(clock), plan.keys.as_ref()));
         for spending in &state.spending {
             spending.restore(&callers);
         }
-        let counters = Arc::new(Counters::default());
-        tokio::spawn(counters.clone().watch(client.events()));
-        tokio::spawn(logs::watch(client.events()));
         let (settings, seen) = watch::channel(Arc::new(plan.settings.clone()));
         let (callers, known) = watch::channel(callers);
         let (token, asked) = watch::channel(plan.admin_token);

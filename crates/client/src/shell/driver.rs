@@ -18,7 +18,7 @@ use super::requests::{Pending, Running, is_throttled};
 use super::{Command, Message, ReplyTo, Start, Submit, verdict};
 use crate::error::SendError;
 use crate::net::ConnectionPool;
-use crate::watch::{ClientEvent, LimiterStanding, Snapshot, UpstreamStanding};
+use crate::watch::{ClientEvent, LimiterStanding, OnEvent, Snapshot, UpstreamStanding};
 
 /// Messages taken at once before the engine is asked what to do.
 const MOST_MESSAGES: usize = 256;
@@ -279,9 +279,17 @@ impl Driver {
     }
 
     pub(super) fn publish(&self, event: impl FnOnce() -> ClientEvent) {
-        if self.start.events.receiver_count() > 0 {
+        let received = self.start.events.receiver_count() > 0;
+        if !received && self.start.on_event.is_none() {
+            return;
+        }
+        let event = event();
+        if let Some(OnEvent(tell)) = &self.start.on_event {
+            tell(&event);
+        }
+        if received {
             // The last receiver may have gone just now.
-            let _ = self.start.events.send(event());
+            let _ = self.start.events.send(event);
         }
     }
 

@@ -25,7 +25,7 @@ use crate::directory::Directory;
 use crate::error::SendError;
 use crate::net::Dialer;
 use crate::upstream::Timeouts;
-use crate::watch::{ClientEvent, LearnedLimits, Snapshot};
+use crate::watch::{ClientEvent, LearnedLimits, OnEvent, Snapshot};
 use crate::work::{Estimates, Work};
 use attempt::Report;
 pub(crate) use driver::run;
@@ -104,4 +104,5 @@ pub(crate) struct Start {
     pub(crate) seed: u64,
     pub(crate) mailbox: mpsc::UnboundedSender<Message>,
     pub(crate) events: broadcast::Sender<ClientEvent>,
+    pub(crate) on_event: Option<OnEvent>,
 }

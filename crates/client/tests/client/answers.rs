@@ -1,11 +1,12 @@
 //! Whole answers: what goes out, what comes back, and what passes for an answer.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::{ANSWER, ASK, KEY, Server, Step, answer, ask, json};
 use http::{HeaderName, HeaderValue, StatusCode};
 use paceline::core::feedback::Class;
-use paceline::{Client, End, Failed, Request, SendError};
+use paceline::{Client, ClientEvent, End, Failed, Request, SendError};
 
 /// Long enough for what was sent to arrive.
 const MOMENT: Duration = Duration::from_millis(10);
@@ -178,6 +179,26 @@ async fn the_credential_shows_in_nothing() {
         assert!(!shown.contains(fragment), "{fragment} in {shown}");
     }
     assert!(!shown.contains(&KEY[..12]), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_on_the_spot_hears_what_receivers_hear() {
+    let server = Server::start(vec![json(503, "{}"), json(200, ANSWER)]).await;
+    let heard: Arc<Mutex<Vec<ClientEvent>>> = Arc::default();
+    let hearing = heard.clone();
+    let client = server.builder().on_event(move |event| hearing.lock().unwrap().push(event.clone()));
+    let client = client.build().unwrap();
+    let mut events = client.events();
+    client.send(ask()).await.unwrap();
+    let mut received = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        received.push(event);
+    }
+    assert_eq!(*heard.lock().unwrap(), received);
+    assert!(
+        matches!(received[..], [ClientEvent::Sent { .. }, .., ClientEvent::Finished { .. }]),
+        "{received:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

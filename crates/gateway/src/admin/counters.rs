@@ -8,8 +8,6 @@ use std::time::Duration;
 use paceline::ClientEvent;
 use paceline::core::engine::Verdict;
 use paceline_wire::Dialect;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 /// Upper bounds of the classes of waits, in milliseconds.
 pub(super) const WAITS: [u64; 14] =
@@ -84,8 +82,6 @@ pub(super) struct Attempts {
     /// Waits before the first attempt: by class, the last one for longer ones; their sum.
     pub(super) waits: [u64; WAITS.len() + 1],
     pub(super) waited: Duration,
-    /// Events that were missed because they came too fast.
-    pub(super) missed: u64,
     at: HashMap<u64, Arc<str>>, // Where each request in flight is.
 }
 
@@ -100,19 +96,9 @@ impl Counters {
         self.reloads[usize::from(!took_effect)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts what a client tells until it ends.
-    pub async fn watch(self: Arc<Self>, mut events: Receiver<ClientEvent>) {
-        loop {
-            match events.recv().await {
-                Ok(event) => self.attempts().count(event),
-                Err(RecvError::Lagged(missed)) => {
-                    let mut attempts = self.attempts();
-                    attempts.missed += missed;
-                    attempts.at.clear(); // Their ends may be among what was missed.
-                }
-                Err(RecvError::Closed) => return,
-            }
-        }
+    /// Counts what a client tells.
+    pub fn count_event(&self, event: &ClientEvent) {
+        self.attempts().count(event);
     }
 
     pub(super) fn requests(&self, dialect: Dialect, outcome: Outcome) -> u64 {
@@ -130,32 +116,32 @@ impl Counters {
 }
 
 impl Attempts {
-    fn count(&mut self, event: ClientEvent) {
+    fn count(&mut self, event: &ClientEvent) {
         match event {
             ClientEvent::Sent { request, upstream, attempt, waited } => {
-                if attempt == 1 && !self.at.contains_key(&request) {
-                    let class = WAITS.iter().position(|most| waited <= Duration::from_millis(*most));
+                if *attempt == 1 && !self.at.contains_key(request) {
+                    let class = WAITS.iter().position(|most| *waited <= Duration::from_millis(*most));
                     self.waits[class.unwrap_or(WAITS.len())] += 1;
-                    self.waited += waited;
+                    self.waited += *waited;
                 }
-                self.at.insert(request, upstream);
+                self.at.insert(*request, upstream.clone());
             }
             ClientEvent::Throttled { upstream, class, .. } => self.end(upstream, class.name()),
             ClientEvent::Retried { request, after, .. } => {
-                if let Some(upstream) = self.at.get(&request).cloned() {
-                    self.end(upstream, after.name());
+                if let Some(upstream) = self.at.get(request).cloned() {
+                    self.end(&upstream, after.name());
                 }
             }
             ClientEvent::Finished { request, upstream, .. } => {
-                self.at.remove(&request);
+                self.at.remove(request);
                 self.end(upstream, "ok");
             }
             ClientEvent::Broken { request, upstream, class } => {
-                self.at.remove(&request);
+                self.at.remove(request);
                 self.end(upstream, class.name());
             }
             ClientEvent::Refused { request, verdict } => {
-                let upstream = self.at.remove(&request);
+                let upstream = self.at.remove(request);
                 if let (
                     Some(upstream),
                     Verdict::Final(class)
@@ -164,19 +150,19 @@ impl Attempts {
                     | Verdict::NoUpstream(class),
                 ) = (upstream, verdict)
                 {
-                    self.end(upstream, class.name());
+                    self.end(&upstream, class.name());
                 }
             }
             ClientEvent::Canceled { request } => {
-                if let Some(upstream) = self.at.remove(&request) {
-                    self.end(upstream, "canceled");
+                if let Some(upstream) = self.at.remove(request) {
+                    self.end(&upstream, "canceled");
                 }
             }
             _ => {}
         }
     }
 
-    fn end(&mut self, upstream: Arc<str>, class: &'static str) {
-        *self.ended.entry((upstream, class)).or_default() += 1;
+    fn end(&mut self, upstream: &Arc<str>, class: &'static str) {
+        *self.ended.entry((upstream.clone(), class)).or_default() += 1;
     }
 }

@@ -68,8 +68,6 @@ fn attempts(page: &mut Page, attempts: &Attempts) {
     page.sample("paceline_wait_seconds_bucket", &[("le", "+Inf")], below);
     page.sample("paceline_wait_seconds_sum", &[], attempts.waited.as_secs_f64());
     page.sample("paceline_wait_seconds_count", &[], below);
-    page.family("paceline_events_missed_total", "counter", "Events that came too fast to be counted.");
-    page.sample("paceline_events_missed_total", &[], attempts.missed);
 }
 
 fn standing(page: &mut Page, snapshot: &Snapshot, is_ready: bool) {
