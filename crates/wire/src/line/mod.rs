@@ -10,6 +10,7 @@ mod id;
 mod options;
 mod read;
 mod result;
+mod usage;
 
 pub use defaults::{Defaults, SetError};
 pub use error::LineError;
@@ -17,6 +18,7 @@ pub use id::{ID_CAP, default_id, id};
 pub use options::{Options, When};
 pub use read::{from_text, read};
 pub use result::{Answer, Outcome, ResultId, result_id, result_line};
+pub use usage::result_usage;
 
 use std::borrow::Cow;
 

@@ -230,6 +230,15 @@ mod tests {
     }
 
     #[test]
+    fn every_embedded_tier_says_where_it_was_read() {
+        for provider in Catalog::embedded().providers() {
+            for tier in &provider.tiers {
+                assert!(!tier.source.is_empty(), "{} {}", provider.name, tier.name);
+            }
+        }
+    }
+
+    #[test]
     fn pools_and_tiers_answer_for_models() {
         let anthropic = Catalog::embedded().provider("anthropic").unwrap();
         let opus = anthropic.pool("claude-opus-4-8");

@@ -48,7 +48,8 @@ fn patterns(texts: Vec<String>) -> Vec<Pattern> {
 }
 
 fn tier((name, file): (String, TierFile)) -> Tier {
-    Tier { name, as_of: file.as_of.0, limits: file.limits.into_iter().map(tier_limit).collect() }
+    let limits = file.limits.into_iter().map(tier_limit).collect();
+    Tier { name, as_of: file.as_of.0, source: file.source, limits }
 }
 
 fn tier_limit(file: LimitFile) -> TierLimit {

@@ -82,6 +82,8 @@ pub(super) struct CacheReadsFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct TierFile {
     pub(super) as_of: Date,
+    #[serde(default)]
+    pub(super) source: String,
     pub(super) limits: Vec<LimitFile>,
 }
 

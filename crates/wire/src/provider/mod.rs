@@ -180,6 +180,8 @@ pub struct Tier {
     pub name: String,
     /// When this was read, as `YYYY-MM-DD`.
     pub as_of: String,
+    /// Where; empty when a file of the user's own does not say.
+    pub source: String,
     /// What is granted; the first entry whose pattern matches a model is its own.
     pub limits: Vec<TierLimit>,
 }
