@@ -4,7 +4,8 @@
 //! disk; what is done is never sent again; only jobs that were in flight at a crash may have been billed twice, and the
 //! next run says how many. Running the same command again goes on where it stopped.
 //!
-//! [`Checked::new`] looks at everything before anything is sent. [`run()`] does the work, with any [`Sender`].
+//! [`Checked::new`] looks at everything before anything is sent; [`Checked::survey`] tells of each job what a run would do.
+//! [`run()`] does the work, with any [`Sender`].
 //!
 //! **Memory.** Nothing is held for each job but 16 bytes to find it by ([`Checked`]'s index), one byte for how it stands,
 //! four for its line once there are earlier results, and a bit for whether it is wanted: some 210 MB for ten million jobs,
@@ -26,6 +27,7 @@ mod sender;
 mod shown;
 mod standing;
 mod stop;
+mod survey;
 
 pub use check::{Checked, Report};
 pub use client::{ClientSender, PricesAsOf};
@@ -37,6 +39,7 @@ pub use journal::{ContentHash, IdHash, LineSum, RECORD_SIZE, Record, Scan, scan}
 pub use options::{LONGEST_OUTAGE, RunOptions, Selection};
 pub use output::OutputPaths;
 pub use progress::{Progress, View};
-pub use run::{Summary, run};
+pub use run::{LOOK_AHEAD, LOOK_AHEAD_BYTES, Summary, run};
 pub use sender::{Answer, End, Reply, Sender, Start};
 pub use stop::StopReason;
+pub use survey::{MOST_USAGES, Surveyed};

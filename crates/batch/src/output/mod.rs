@@ -13,3 +13,4 @@ pub(crate) use append::Appender;
 pub(crate) use clean::{Cleaning, examine, repair};
 pub(crate) use order::put_in_order;
 pub use paths::OutputPaths;
+pub(crate) use read::Results;

@@ -144,21 +144,23 @@ impl Reader {
         if !same {
             return Err(StopReason::InputChanged { place: place.to_owned() });
         }
-        let task = self.parse(raw).and_then(|line| match line.id == id {
-            true => Ok(Arc::new(line)),
-            false => Err(format!("the id is not clear: `{}` or `{}`", shown(&id), shown(&line.id))),
-        });
+        let task = read_job(raw, &id, &self.defaults).map(Arc::new);
         let task = task.map_err(|reason| format!("{place}: {reason}"));
         Ok(Prepared { number, id, content, task })
     }
+}
 
-    fn parse(&self, raw: &RawJob<'_>) -> Result<Line, String> {
-        if raw.cut {
-            return Err(format!("the line is longer than {} MiB", LONGEST_LINE >> 20));
-        }
-        let read = if raw.text { line::from_text } else { line::read };
-        let line = read(raw.bytes, raw.number, &self.defaults).map_err(|error| chain(&error))?;
-        line.ok_or_else(|| "the line is blank".to_owned())
+/// The line of the job `id`, ready to be sent, or why it can't be.
+pub(crate) fn read_job(raw: &RawJob<'_>, id: &str, defaults: &Defaults) -> Result<Line, String> {
+    if raw.cut {
+        return Err(format!("the line is longer than {} MiB", LONGEST_LINE >> 20));
+    }
+    let read = if raw.text { line::from_text } else { line::read };
+    let line = read(raw.bytes, raw.number, defaults).map_err(|error| chain(&error))?;
+    let line = line.ok_or_else(|| "the line is blank".to_owned())?;
+    match line.id == id {
+        true => Ok(line),
+        false => Err(format!("the id is not clear: `{}` or `{}`", shown(id), shown(&line.id))),
     }
 }
 

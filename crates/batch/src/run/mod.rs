@@ -29,15 +29,16 @@ use crate::standing::Standing;
 use crate::stop::StopReason;
 pub(crate) use errand::Errand;
 use errand::Office;
+pub(crate) use feed::read_job;
 use feed::{Chunk, Feed, Prepared};
 use files::Open;
 use health::Health;
 use job::{Desk, Ended, Fate};
 
 /// Jobs under way at once: sent, waiting to be sent, or waiting to be written.
-const LOOK_AHEAD: usize = 4096;
+pub const LOOK_AHEAD: usize = 4096;
 /// What their bodies may weigh together; a heavier one goes alone.
-const LOOK_AHEAD_BYTES: usize = 16 << 20;
+pub const LOOK_AHEAD_BYTES: usize = 16 << 20;
 /// How long jobs in flight may take to end when nothing new is sent any more.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
 
