@@ -12,6 +12,7 @@ use crate::client::{Client, Current, Shared};
 use crate::directory::Directory;
 use crate::error::BuildError;
 use crate::net::{Dialer, tls_config};
+use crate::routes::Routes;
 use crate::shell::{self, EVENTS_KEPT, Plan};
 use crate::upstream::{Ceilings, Pool, Timeouts, Upstream};
 use crate::watch::{ClientEvent, LearnedLimits, OnEvent};
@@ -137,6 +138,12 @@ impl Builder {
             events,
             last_request: AtomicU64::new(0),
         }))
+    }
+
+    /// Checks the description and tells where requests would go, without starting anything.
+    pub fn routes(self) -> Result<Routes, BuildError> {
+        self.check_names()?;
+        Directory::new(self.upstreams, self.pools, self.ceilings).map(Routes::new)
     }
 
     /// Checks the description. Comes with whom to trust, unless that is as `known`.
