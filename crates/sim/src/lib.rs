@@ -2,7 +2,7 @@
 //!
 //! [`run::run`] plays one [`scenario::Scenario`] under one seed: a single thread, no sockets, no waiting. [`laws`] are
 //! checked in every run; [`figures`] measure it; [`matrix`] lists the settings that matter; [`command`] runs them and
-//! prints a table.
+//! prints a table. [`plan`] plays a batch that is still to be run.
 
 pub mod baseline;
 pub mod bench;
@@ -12,6 +12,7 @@ pub mod draw;
 pub mod figures;
 pub mod laws;
 pub mod matrix;
+pub mod plan;
 pub mod policy;
 pub mod possible;
 pub mod provider;

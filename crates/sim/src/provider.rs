@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use paceline_core::feedback::{Class, Failure, LimitSeen, NamedLimit};
-use paceline_core::quota::{Dimension, Metering, Quota};
+use paceline_core::quota::{Dimension, Metering, OutputRule, Quota};
 use paceline_core::time::Time;
 use paceline_mock::model::{Call, Limit, Meter, Refused, Rules};
 
@@ -208,17 +208,22 @@ fn limits(quotas: &[Quota], window: Window, hidden: Option<Window>, phase: Durat
 
 /// What a call is counted for on one dimension, when the output is counted as produced.
 pub fn charge(job: &Job, dimension: Dimension, metering: &Metering) -> u64 {
-    use paceline_core::quota::OutputRule;
-    let output = match metering.output {
-        OutputRule::Produced | OutputRule::Reserved => job.output_tokens,
-        OutputRule::UpFront => job.demand.max_output_tokens.unwrap_or(0),
-        OutputRule::NotCounted => 0,
-    };
+    let most = job.demand.max_output_tokens.unwrap_or(0);
+    let output = output_charge(metering.output, job.output_tokens, most);
     match dimension {
         Dimension::Requests => 1,
         Dimension::InputTokens => job.input_tokens,
         Dimension::OutputTokens => output,
         Dimension::TotalTokens => job.input_tokens + output,
+    }
+}
+
+/// What is counted in the end for an output of `produced` tokens where `most` were allowed.
+pub fn output_charge(rule: OutputRule, produced: u64, most: u64) -> u64 {
+    match rule {
+        OutputRule::Produced | OutputRule::Reserved => produced,
+        OutputRule::UpFront => most,
+        OutputRule::NotCounted => 0,
     }
 }
 

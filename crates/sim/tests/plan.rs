@@ -1,0 +1,150 @@
+//! Plans: batches that are played before they run.
+
+use std::time::Duration;
+
+use paceline_core::engine::LimiterSpec;
+use paceline_core::quota::Dimension;
+use paceline_mock::model::{Algorithm, Limit, Rules};
+use paceline_mock::profile::Spread;
+use paceline_sim::plan::{
+    Ahead, Answers, Forecast, Frame, Kind, KindLane, Lengths, Limited, MeterSetting, NO_MOST, Setting,
+    Sketch, Totals, forecast, needs, timeline,
+};
+use paceline_sim::told::Manners;
+use paceline_wire::estimate::Ratio;
+use paceline_wire::provider::Catalog;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn limit(dimension: Dimension, amount: u64) -> Limit {
+    let algorithm = Algorithm::bucket(amount, MINUTE, Duration::from_secs(10));
+    Limit { dimension, amount, window: MINUTE, algorithm }
+}
+
+/// `jobs` alike, on one account that tells these limits.
+fn setting(jobs: usize, limits: Vec<Limit>) -> Setting {
+    let provider = Catalog::embedded().provider("anthropic").unwrap();
+    let job = Sketch { kind: 0, text_bytes: 400, fixed_tokens: 0, most_output: NO_MOST, body_bytes: 500 };
+    let answers = Answers {
+        lengths: Lengths::spread(&Spread { median: 200.0, sigma: 0.5 }),
+        by_most: Vec::new(),
+        first_token_ms: Spread { median: 300.0, sigma: 0.3 },
+        token_every_ms: Spread { median: 5.0, sigma: 0.2 },
+    };
+    let lane = KindLane { upstream: 0, meter: 0, tier: 0, weight: 1 };
+    let meter = MeterSetting {
+        spec: LimiterSpec::default(),
+        limits,
+        rules: Rules::default(),
+        manners: Some(Manners::Anthropic),
+    };
+    Setting {
+        jobs: vec![job; jobs],
+        stands_for: jobs as u64,
+        kinds: vec![Kind { lanes: vec![lane], prior: Ratio::prior(provider), tokens_per_byte: 0.3, answers }],
+        meters: vec![meter],
+        upstreams: 1,
+        ahead: Ahead { jobs: 4_096, bytes: 16 << 20 },
+        latency: Duration::from_millis(20),
+    }
+}
+
+fn totals(setting: &Setting) -> Totals {
+    let jobs = setting.stands_for;
+    let output = setting.kinds[0].answers.lengths.mean(None);
+    Totals {
+        jobs,
+        input_tokens: 120 * jobs,
+        output_tokens: output * jobs as f64,
+        most_output_tokens: 0,
+        answer_seconds: setting.kinds[0].answers.mean_duration(output).as_secs_f64() * jobs as f64,
+    }
+}
+
+fn played(setting: &Setting, seeds: u64) -> (Duration, Forecast) {
+    let least = needs(&setting.kinds, &[totals(setting)], &setting.meters)[0].least;
+    (least, forecast(setting, seeds, least))
+}
+
+#[test]
+fn the_limit_that_binds_decides_the_finish() {
+    let cases = [
+        (limit(Dimension::Requests, 600), Dimension::Requests),
+        (limit(Dimension::InputTokens, 60_000), Dimension::InputTokens),
+        (limit(Dimension::OutputTokens, 120_000), Dimension::OutputTokens),
+    ];
+    for (binding, dimension) in cases {
+        let mut limits = [
+            (Dimension::Requests, 5_000),
+            (Dimension::InputTokens, 1_000_000),
+            (Dimension::OutputTokens, 900_000),
+        ]
+        .map(|(dimension, amount)| limit(dimension, amount));
+        *limits.iter_mut().find(|limit| limit.dimension == dimension).unwrap() = binding;
+        let setting = setting(2_000, limits.to_vec());
+        let need = needs(&setting.kinds, &[totals(&setting)], &setting.meters).remove(0);
+        assert_eq!(need.limited, Limited::Quota(dimension, MINUTE));
+        let (least, forecast) = played(&setting, 3);
+        let share = forecast.quantile(0.5).unwrap().as_secs_f64() / least.as_secs_f64();
+        assert!((0.9..1.15).contains(&share), "{dimension:?}: {share}");
+        assert_eq!((forecast.failed, forecast.throttled), (0, 0), "{dimension:?}");
+    }
+}
+
+#[test]
+fn a_forecast_repeats_and_its_quantiles_are_in_order() {
+    let setting = setting(300, vec![limit(Dimension::Requests, 600)]);
+    let (_, first) = played(&setting, 5);
+    assert_eq!(played(&setting, 5).1, first);
+    assert!(first.quantile(0.1) <= first.quantile(0.5) && first.quantile(0.5) <= first.quantile(0.9));
+    assert_eq!((first.runs, first.played, first.of), (5, 300, 300));
+}
+
+#[test]
+fn what_stands_for_more_takes_longer_in_proportion() {
+    let limits = vec![limit(Dimension::Requests, 600)];
+    let whole = played(&setting(6_000, limits.clone()), 2).1.quantile(0.5).unwrap();
+    let part = Setting { stands_for: 6_000, ..setting(2_000, limits) };
+    let part = played(&part, 2).1.quantile(0.5).unwrap();
+    let share = part.as_secs_f64() / whole.as_secs_f64();
+    assert!((0.99..1.01).contains(&share), "{share}");
+}
+
+#[test]
+fn two_accounts_take_half_the_time() {
+    let one = setting(2_000, vec![limit(Dimension::Requests, 600)]);
+    let mut two = one.clone();
+    two.meters.push(one.meters[0].clone());
+    two.kinds[0].lanes.push(KindLane { upstream: 1, meter: 1, tier: 0, weight: 1 });
+    two.upstreams = 2;
+    let (least, forecast) = played(&two, 2);
+    assert_eq!(least, Duration::from_secs(100));
+    let share = forecast.quantile(0.5).unwrap().as_secs_f64() / 100.0;
+    assert!((0.9..1.1).contains(&share), "{share}");
+}
+
+#[test]
+fn slots_are_a_limit_too() {
+    let mut setting = setting(400, Vec::new());
+    setting.meters[0].spec.in_flight = Some(4);
+    setting.meters[0].manners = None;
+    let need = needs(&setting.kinds, &[totals(&setting)], &setting.meters).remove(0);
+    assert_eq!((need.limited, need.limit), (Limited::InFlight, 4));
+    let (least, forecast) = played(&setting, 3);
+    let share = forecast.quantile(0.5).unwrap().as_secs_f64() / least.as_secs_f64();
+    assert!((0.95..1.2).contains(&share), "{share}");
+}
+
+#[test]
+fn a_timeline_begins_with_all_waiting_and_ends_with_none() {
+    let setting = setting(500, vec![limit(Dimension::Requests, 600)]);
+    let (_, forecast) = played(&setting, 3);
+    let frames = timeline(&setting, &forecast);
+    assert!((200..260).contains(&frames.len()), "{}", frames.len());
+    assert!(frames.windows(2).all(|pair| pair[0].at < pair[1].at && pair[1].waiting <= pair[0].waiting));
+    let requests =
+        |frame: &Frame| frame.used.iter().find(|used| used.0 == Dimension::Requests).map(|used| used.2);
+    let (first, last) = (requests(&frames[1]).unwrap_or(0.0), requests(frames.last().unwrap()).unwrap());
+    assert!(frames[1].waiting > 480 && frames.last().unwrap().waiting == 0);
+    assert!(first < 0.1 && (0.7..=1.0).contains(&last), "{first} {last}");
+}
