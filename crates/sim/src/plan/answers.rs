@@ -1,5 +1,6 @@
 //! How long answers are, and how long they take.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -13,11 +14,11 @@ const DRAWN_SEED: u64 = 1;
 const LONGEST: f64 = 1e6;
 const SLOWEST: Duration = Duration::from_secs(3600);
 
-/// Lengths of answers in tokens, each as likely as the others.
+/// Lengths of answers in tokens, each as likely as the others. Cheap to clone: many models share them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lengths {
-    sorted: Vec<u32>,
-    sums: Vec<u64>, // Of the shortest ones: `sums[n]` is that of `n`.
+    sorted: Arc<[u32]>,
+    sums: Arc<[u64]>, // Of the shortest ones: `sums[n]` is that of `n`.
 }
 
 impl Lengths {
@@ -29,13 +30,18 @@ impl Lengths {
             sum += u64::from(*length);
             sum
         });
-        Self { sums: std::iter::once(0).chain(sums).collect(), sorted: lengths }
+        Self { sums: std::iter::once(0).chain(sums).collect(), sorted: lengths.into() }
     }
 
     /// Lengths of this spread.
     pub fn spread(spread: &Spread) -> Self {
         let mut rng = Rng::with_seed(DRAWN_SEED);
         Self::seen((0..DRAWN).map(|_| spread.draw(&mut rng).clamp(1.0, LONGEST) as u32).collect())
+    }
+
+    /// As many lengths, drawn from these: where these are a sample, so could that have been.
+    pub(super) fn resampled(&self, rng: &mut Rng) -> Self {
+        Self::seen(self.sorted.iter().map(|_| self.sorted[rng.usize(..self.sorted.len())]).collect())
     }
 
     /// One length, cut off at `most`.
@@ -74,6 +80,8 @@ pub struct Answers {
     pub lengths: Lengths,
     /// Those of jobs that name just this most, where they are known apart: what is cut off tells nothing of others.
     pub by_most: Vec<(u64, Lengths)>,
+    /// The lengths are a sample, whose own chance belongs into a forecast.
+    pub is_sample: bool,
     /// Milliseconds to the first token.
     pub first_token_ms: Spread,
     /// Milliseconds from token to token.
@@ -81,6 +89,12 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// The same, by another sample that is as likely.
+    pub(super) fn resampled(&self, rng: &mut Rng) -> Self {
+        let by_most = self.by_most.iter().map(|(most, lengths)| (*most, lengths.resampled(rng))).collect();
+        Self { lengths: self.lengths.resampled(rng), by_most, ..self.clone() }
+    }
+
     /// The lengths of jobs that name this most.
     pub fn of(&self, most: Option<u64>) -> &Lengths {
         let own = self.by_most.iter().find(|(known, _)| Some(*known) == most);

@@ -8,7 +8,7 @@ use super::setting::Setting;
 use super::world::{Frame, Play, play};
 
 /// Jobs that all runs of a forecast play together: more are played in part, and the rest at the pace of that part.
-const MOST_PLAYED: usize = 1_000_000;
+const MOST_PLAYED: usize = 400_000;
 /// A part of a batch has at least so many jobs.
 const LEAST_PART: usize = 2_000;
 /// Pictures that a timeline has, about.

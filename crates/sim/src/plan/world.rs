@@ -12,7 +12,7 @@ use paceline_core::engine::{
     Action, Config, Engine, Event, Lane, LimiterId, Priority, RequestId, RouteId, Submission, TenantId,
     UpstreamId,
 };
-use paceline_core::quota::{Demand, Dimension};
+use paceline_core::quota::{Demand, Dimension, Quota};
 use paceline_core::time::Time;
 use paceline_mock::model::Meter;
 use paceline_wire::estimate::Ratio;
@@ -20,7 +20,8 @@ use slab::Slab;
 
 use self::attempt::Attempt;
 use self::heap::{Happening, Heap};
-use super::setting::{KindLane, Setting, Sketch};
+use super::answers::Answers;
+use super::setting::{Kind, KindLane, Setting, Sketch};
 use crate::draw::Draw;
 
 /// Timers fire on whole milliseconds, as tokio's do.
@@ -34,6 +35,10 @@ const ATTEMPTS_AT_FIRST: u64 = 10_000;
 const INSTANT_WAKES: u32 = 4;
 /// Spread of the network's latency.
 const LATENCY_SIGMA: f64 = 0.5;
+/// Windows up to this long are paced, so that a part of them allows a part of the limit ...
+const LONGEST_PACED: Duration = Duration::from_secs(600);
+/// ... but over less than this, a burst hides the pace.
+const SHORTEST_LOOK: Duration = Duration::from_secs(10);
 /// Which jobs' answers tell the steady pace: those after the start and before the end.
 const STEADY: (f64, f64) = (0.2, 0.8);
 
@@ -62,7 +67,7 @@ pub struct Frame {
     pub waiting: u64,
     /// Attempts in flight.
     pub in_flight: u64,
-    /// Which share of each limit was charged in its last window, on the fullest meter.
+    /// Which share was charged of what each limit allows, in its last window or since the start, on the fullest meter.
     pub used: Vec<(Dimension, Duration, f64)>,
 }
 
@@ -94,6 +99,8 @@ struct World<'a> {
     routes: Vec<RouteId>,
     /// The account's own meter behind each limiter.
     meters: Vec<Meter>,
+    /// How answers of each kind come in this run.
+    answers: Vec<Answers>,
     /// What usage has taught of each kind's tokens.
     ratios: Vec<Ratio>,
     attempts: Slab<Attempt>,
@@ -106,6 +113,15 @@ struct World<'a> {
     steady: [Option<Time>; 2],
     every: Option<Duration>,
     play: Play,
+}
+
+/// How answers come under one seed: a sample that they are drawn from is itself drawn.
+fn answers(kind: &Kind, seed: u64, salt: u64) -> Answers {
+    let mut rng = Rng::with_seed(seed.wrapping_mul(0xd1b5_4a32_d192_ed03) ^ salt);
+    match kind.answers.is_sample {
+        true => kind.answers.resampled(&mut rng),
+        false => kind.answers.clone(),
+    }
 }
 
 impl<'a> World<'a> {
@@ -134,6 +150,7 @@ impl<'a> World<'a> {
             engine,
             routes,
             meters,
+            answers: setting.kinds.iter().zip(1..).map(|(kind, salt)| answers(kind, seed, salt)).collect(),
             ratios: setting.kinds.iter().map(|kind| kind.prior).collect(),
             attempts: Slab::new(),
             attempts_made: 0,
@@ -277,8 +294,9 @@ impl<'a> World<'a> {
         let snapshot = self.engine.snapshot(Time::ZERO + at);
         let mut used: Vec<(Dimension, Duration, f64)> = Vec::new();
         for bucket in snapshot.limiters.iter().flat_map(|limiter| &limiter.buckets) {
-            let share = bucket.used as f64 / bucket.quota.limit.max(1) as f64;
-            let key = (bucket.quota.dimension, bucket.quota.window);
+            let Quota { dimension, window, limit } = bucket.quota;
+            let share = bucket.used as f64 / (limit.max(1) as f64 * begun(at, window));
+            let key = (dimension, window);
             match used.iter_mut().find(|known| (known.0, known.1) == key) {
                 Some(known) => known.2 = known.2.max(share),
                 None => used.push((key.0, key.1, share)),
@@ -296,5 +314,14 @@ impl<'a> World<'a> {
             self.play.each = Some(to.since(from).div_f64(between.max(1.0)));
         }
         self.play
+    }
+}
+
+/// The share of a window that has passed at most, since the start: what a limit allows for a minute is earned bit by bit. A
+/// day's may be used in the morning.
+fn begun(at: Duration, window: Duration) -> f64 {
+    match window <= LONGEST_PACED {
+        true => (at.max(SHORTEST_LOOK).as_secs_f64() / window.as_secs_f64()).min(1.0),
+        false => 1.0,
     }
 }

@@ -76,8 +76,9 @@ impl World<'_> {
         let job = self.job(number);
         let kind = &self.setting.kinds[usize::from(job.kind)];
         let mut chance = self.chance(number);
-        let output_tokens = kind.answers.of(job.most_output()).draw(&mut chance, job.most_output());
-        let (first_token_after, token_every) = kind.answers.draw_times(&mut chance);
+        let answers = &self.answers[usize::from(job.kind)];
+        let output_tokens = answers.of(job.most_output()).draw(&mut chance, job.most_output());
+        let (first_token_after, token_every) = answers.draw_times(&mut chance);
         Call {
             id: id as u64,
             input_tokens: kind.input_tokens(job),
