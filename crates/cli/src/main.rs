@@ -8,6 +8,7 @@ mod keys;
 mod limits;
 mod messages;
 mod mock;
+mod plan;
 mod progress;
 mod run;
 mod sending;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     };
     let ended = match &cli.command {
         Command::Run(args) => run::run(args),
+        Command::Plan(args) => plan::plan(args),
         Command::Serve(args) => serve::serve(args),
         Command::Keys(args) => keys::keys(args),
         Command::Mock(args) => mock::mock(args),

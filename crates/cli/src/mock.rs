@@ -89,37 +89,53 @@ async fn serve(options: Options) -> Result<Exit, Failure> {
 /// A mock inside this process. It ends with its handle.
 pub(crate) struct InProcess(Handle);
 
-/// Starts a mock for `paceline run --mock`. It enforces the minute's limit by ten seconds, as strict providers do, so
-/// that a short run meets the limit, too.
+/// Starts a mock for `paceline run --mock`.
 pub(crate) async fn in_process() -> Result<InProcess, Failure> {
-    let options = Options { window: Some(Enforcement::TenSecondBucket), ..Options::default() };
+    let (profile, window) = account();
+    let options = Options { profile, window: Some(window), ..Options::default() };
     Server::start(options).await.map(InProcess).map_err(Failure::stopped)
 }
 
+/// The account that it plays. It enforces the minute's limit by ten seconds, as strict providers do, so that a short run
+/// meets the limit, too.
+pub(crate) fn account() -> (Profile, Enforcement) {
+    (Options::default().profile, Enforcement::TenSecondBucket)
+}
+
 impl InProcess {
-    /// The mock as a destination: it speaks both dialects, so lines of every family find their upstream.
+    /// The mock as a destination.
     pub(crate) fn destination(&self, chosen: Option<&Provider>) -> Destination {
-        let catalog = Catalog::embedded();
-        let known = |name| catalog.provider(name).expect("a test reads the embedded providers");
-        let chosen = chosen.unwrap_or_else(|| known("anthropic"));
-        let other = match chosen.dialect {
-            Dialect::Anthropic => known("openai"),
-            Dialect::OpenAi => known("anthropic"),
-        };
-        let name = |provider: &Provider| format!("mock-{}", provider.name);
-        let upstream = |provider: &Provider| {
-            let version = if provider.dialect == Dialect::OpenAi { "/v1" } else { "" };
-            Upstream::new(name(provider), provider.clone())
-                .base_url(format!("{}{version}", self.0.base_url()))
-                .api_key("mock")
-        };
-        Destination {
-            upstreams: vec![upstream(chosen), upstream(other)],
-            providers: [chosen, other].map(|provider| (name(provider), provider.clone())).into(),
-            pools: Vec::new(),
-            ceilings: Vec::new(),
-            provider: chosen.clone(),
-        }
+        destination(&self.0.base_url(), chosen)
+    }
+}
+
+/// The mock as a destination to which nothing is going to be sent.
+pub(crate) fn outline(chosen: Option<&Provider>) -> Destination {
+    destination("http://127.0.0.1", chosen)
+}
+
+/// A mock at this address: it speaks both dialects, so lines of every family find their upstream.
+fn destination(base_url: &str, chosen: Option<&Provider>) -> Destination {
+    let catalog = Catalog::embedded();
+    let known = |name| catalog.provider(name).expect("a test reads the embedded providers");
+    let chosen = chosen.unwrap_or_else(|| known("anthropic"));
+    let other = match chosen.dialect {
+        Dialect::Anthropic => known("openai"),
+        Dialect::OpenAi => known("anthropic"),
+    };
+    let name = |provider: &Provider| format!("mock-{}", provider.name);
+    let upstream = |provider: &Provider| {
+        let version = if provider.dialect == Dialect::OpenAi { "/v1" } else { "" };
+        Upstream::new(name(provider), provider.clone())
+            .base_url(format!("{base_url}{version}"))
+            .api_key("mock")
+    };
+    Destination {
+        upstreams: vec![upstream(chosen), upstream(other)],
+        providers: [chosen, other].map(|provider| (name(provider), provider.clone())).into(),
+        pools: Vec::new(),
+        ceilings: Vec::new(),
+        provider: chosen.clone(),
     }
 }
 

@@ -4,12 +4,12 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use paceline::{Ceilings, Client, LearnedLimits, Timeouts};
+use paceline::{Client, LearnedLimits, Timeouts};
 use paceline_batch::{
     CheckError, Checked, ClientSender, Control, OutputPaths, Progress, RunOptions, Selection, StopReason,
     Summary,
 };
-use paceline_core::quota::{Dimension, OutputRule, Quota};
+use paceline_core::quota::OutputRule;
 use paceline_wire::line::Defaults;
 use paceline_wire::provider::Provider;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -19,18 +19,17 @@ use crate::exit::{Exit, Failure};
 use crate::limits::LimitsFile;
 use crate::messages;
 use crate::mock::{self, InProcess};
+use crate::plan;
 use crate::progress::{Reporter, View, count};
 use crate::sending::Sending;
 use crate::signals::Signals;
 use crate::summary::Closing;
-use crate::upstream::{self, Destination, ProcessEnvironment};
+use crate::upstream::{self, Destination, Keys, ProcessEnvironment};
 
 /// Between two looks at a run.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often what was learned is stored, besides when the end nears.
 const STORE_EVERY: Duration = Duration::from_secs(60);
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// Runs the batch.
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
@@ -58,12 +57,6 @@ async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
     if !quiet {
         messages::findings(&checked.report());
     }
-    if args.scope.dry_run {
-        let report = checked.report();
-        checked.abandon();
-        messages::say(&format!("{} would run; nothing was sent", count(report.chosen - report.done, "job")));
-        return Ok(Exit::Done);
-    }
     let output = destination.provider.metering.output;
     let providers = destination.providers.clone();
     let mut limits =
@@ -75,18 +68,41 @@ async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
             }
             None
         });
-    let client = client(args, destination, learned.unwrap_or_default())?;
+    let learned = learned.unwrap_or_default();
+    if args.scope.dry_run {
+        return dry_run(args, checked, destination, learned);
+    }
+    let client = client(args, destination, learned)?;
     let sender = ClientSender::new(client.clone(), None, providers);
     let mut session =
         Session { client, output, signals, reporter: Reporter::new(args.progress), limits, quiet };
     session.run(checked, sender, args).await
 }
 
+/// Says what the run would do, on stdout, and ends it there.
+fn dry_run(
+    args: &RunArgs,
+    checked: Checked,
+    destination: Destination,
+    learned: Vec<LearnedLimits>,
+) -> Result<Exit, Failure> {
+    let plan = plan::of_run(args, &checked, destination, learned)?;
+    let report = checked.report();
+    checked.abandon();
+    match args.progress {
+        ProgressStyle::Json => plan::print(&plan.json().to_string()),
+        ProgressStyle::None => {}
+        ProgressStyle::Auto | ProgressStyle::Plain => plan::print(&plan.text()),
+    }
+    messages::say(&format!("{} would run; nothing was sent", count(report.chosen - report.done, "job")));
+    Ok(Exit::Done)
+}
+
 /// Where to send; the mock, when it is that, lives as long as its handle.
 async fn destination(args: &RunArgs) -> Result<(Destination, Option<InProcess>), Failure> {
     if !args.target.mock {
         let model = args.defaults.model.as_deref();
-        return Ok((upstream::choose(&args.target, model, &ProcessEnvironment)?, None));
+        return Ok((upstream::choose(&args.target, model, Keys::Needed, &ProcessEnvironment)?, None));
     }
     let mock = mock::in_process().await?;
     let provider = args.target.provider.as_deref().map(upstream::known).transpose()?;
@@ -94,15 +110,7 @@ async fn destination(args: &RunArgs) -> Result<(Destination, Option<InProcess>),
 }
 
 fn options(args: &RunArgs, provider: &Provider) -> Result<RunOptions, Failure> {
-    let mut defaults = Defaults::new(provider);
-    defaults.model = args.defaults.model.clone();
-    if args.target.mock && defaults.model.is_none() {
-        defaults.model = Some(mock::model(provider).to_owned());
-    }
-    defaults.max_tokens = args.defaults.max_tokens;
-    for pair in &args.defaults.set {
-        defaults.set(pair).map_err(Failure::usage)?;
-    }
+    let defaults = defaults(&args.defaults, args.target.mock, provider)?;
     let most = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let selection = match (args.scope.first, args.scope.sample) {
         (Some(n), _) => Selection::First(most(n)),
@@ -122,43 +130,29 @@ fn options(args: &RunArgs, provider: &Provider) -> Result<RunOptions, Failure> {
     })
 }
 
+/// What lines get that they lack.
+pub(crate) fn defaults(
+    typed: &args::Defaults,
+    to_mock: bool,
+    provider: &Provider,
+) -> Result<Defaults, Failure> {
+    let mut defaults = Defaults::new(provider);
+    defaults.model = typed.model.clone();
+    if to_mock && defaults.model.is_none() {
+        defaults.model = Some(mock::model(provider).to_owned());
+    }
+    defaults.max_tokens = typed.max_tokens;
+    for pair in &typed.set {
+        defaults.set(pair).map_err(Failure::usage)?;
+    }
+    Ok(defaults)
+}
+
 fn client(args: &RunArgs, destination: Destination, learned: Vec<LearnedLimits>) -> Result<Client, Failure> {
     let timeout = args.bounds.timeout;
     let timeouts = Timeouts { first_byte: timeout, total: Some(timeout), ..Timeouts::default() };
-    let mut builder =
-        Client::builder().timeouts(timeouts).max_attempts(args.bounds.max_attempts).learned(learned);
-    // Flags name no models, so they hold beside the configuration: the tighter one counts.
-    for ceilings in ceilings(&args.ceilings).into_iter().chain(destination.ceilings) {
-        builder = builder.ceilings(ceilings);
-    }
-    for upstream in destination.upstreams {
-        builder = builder.upstream(upstream);
-    }
-    for pool in destination.pools {
-        builder = builder.pool(pool);
-    }
-    builder.build().map_err(Failure::usage)
-}
-
-fn ceilings(typed: &args::Ceilings) -> Option<Ceilings> {
-    let quotas = [
-        (Dimension::Requests, MINUTE, typed.rpm),
-        (Dimension::Requests, DAY, typed.rpd),
-        (Dimension::InputTokens, MINUTE, typed.itpm),
-        (Dimension::OutputTokens, MINUTE, typed.otpm),
-        (Dimension::TotalTokens, MINUTE, typed.tpm),
-    ];
-    let mut ceilings = Ceilings::new();
-    let mut any = typed.in_flight.is_some();
-    for (dimension, window, limit) in quotas {
-        let Some(limit) = limit else { continue };
-        ceilings = ceilings.quota(Quota { dimension, window, limit });
-        any = true;
-    }
-    if let Some(slots) = typed.in_flight {
-        ceilings = ceilings.in_flight(slots);
-    }
-    any.then_some(ceilings)
+    let client = destination.client(&args.ceilings).timeouts(timeouts);
+    client.max_attempts(args.bounds.max_attempts).learned(learned).build().map_err(Failure::usage)
 }
 
 /// A batch that cannot begin; nothing was sent.

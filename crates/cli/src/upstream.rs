@@ -2,17 +2,23 @@
 //! key for.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use paceline::wire::provider::{Auth, Catalog, Provider};
-use paceline::{Ceilings, Pool, PoolMember, Secret, Upstream};
+use paceline::{Builder, Ceilings, Client, Pool, PoolMember, Secret, Upstream};
+use paceline_core::quota::{Dimension, Quota};
 use paceline_gateway::callers::{KeyHash, check_secret};
 
-use crate::args::Target;
+use crate::args::{self, Target};
 use crate::config::{self, Config, Origin};
 use crate::exit::Failure;
 
 /// The name of the provider that stands for any server with an OpenAI-like API.
 const COMPATIBLE: &str = "openai-compatible";
+/// The address of a provider that has none of its own, where nothing is going to be sent.
+const NOWHERE: &str = "https://plan.invalid";
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Where a run sends.
 pub(crate) struct Destination {
@@ -28,20 +34,68 @@ pub(crate) struct Destination {
     pub(crate) provider: Provider,
 }
 
+impl Destination {
+    /// A client for it. Typed ceilings name no models, so they hold beside the configuration: the tighter one counts.
+    pub(crate) fn client(self, typed: &args::Ceilings) -> Builder {
+        let mut builder = Client::builder();
+        for ceilings in ceilings(typed).into_iter().chain(self.ceilings) {
+            builder = builder.ceilings(ceilings);
+        }
+        for upstream in self.upstreams {
+            builder = builder.upstream(upstream);
+        }
+        for pool in self.pools {
+            builder = builder.pool(pool);
+        }
+        builder
+    }
+}
+
+fn ceilings(typed: &args::Ceilings) -> Option<Ceilings> {
+    let quotas = [
+        (Dimension::Requests, MINUTE, typed.rpm),
+        (Dimension::Requests, DAY, typed.rpd),
+        (Dimension::InputTokens, MINUTE, typed.itpm),
+        (Dimension::OutputTokens, MINUTE, typed.otpm),
+        (Dimension::TotalTokens, MINUTE, typed.tpm),
+    ];
+    let mut ceilings = Ceilings::new();
+    let mut any = typed.in_flight.is_some();
+    for (dimension, window, limit) in quotas {
+        let Some(limit) = limit else { continue };
+        ceilings = ceilings.quota(Quota { dimension, window, limit });
+        any = true;
+    }
+    if let Some(slots) = typed.in_flight {
+        ceilings = ceilings.in_flight(slots);
+    }
+    any.then_some(ceilings)
+}
+
+/// Whether credentials are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// Something is going to be sent.
+    Needed,
+    /// Nothing is.
+    Unneeded,
+}
+
 /// Chooses by the flags; what they leave open the environment decides.
 pub(crate) fn choose(
     target: &Target,
     model: Option<&str>,
+    keys: Keys,
     env: &dyn Environment,
 ) -> Result<Destination, Failure> {
     let config = target.config.as_deref().map(config::load).transpose()?;
     match (&config, &target.provider, &target.base_url) {
-        (Some(config), None, None) => from_config(config, target.upstream.as_deref(), model),
+        (Some(config), None, None) => from_config(config, target.upstream.as_deref(), model, keys),
         (Some(_), ..) => Err(Failure::usage(anyhow::anyhow!("`--config` says where to send already"))
             .hint("leave out `--provider` and `--base-url`, or put them into the file")),
-        (None, Some(name), url) => from_provider(known(name)?, url.as_deref(), env),
-        (None, None, Some(url)) => from_provider(known(COMPATIBLE)?, Some(url), env),
-        (None, None, None) => from_provider(detect(model, env)?, None, env),
+        (None, Some(name), url) => from_provider(known(name)?, url.as_deref(), keys, env),
+        (None, None, Some(url)) => from_provider(known(COMPATIBLE)?, Some(url), keys, env),
+        (None, None, None) => from_provider(detect(model, keys, env)?, None, keys, env),
     }
 }
 
@@ -93,6 +147,7 @@ pub(crate) fn check_url(url: &str) -> Result<(), String> {
 fn from_provider(
     provider: &Provider,
     url: Option<&str>,
+    keys: Keys,
     env: &dyn Environment,
 ) -> Result<Destination, Failure> {
     let mut upstream = Upstream::new(provider.name.clone(), provider.clone());
@@ -100,6 +155,9 @@ fn from_provider(
         Some(url) => {
             check_url(url).map_err(|fault| Failure::usage(anyhow::anyhow!(fault)))?;
             upstream = upstream.base_url(url);
+        }
+        None if provider.base_url.is_none() && keys == Keys::Unneeded => {
+            upstream = upstream.base_url(NOWHERE)
         }
         None if provider.base_url.is_none() => {
             return Err(Failure::usage(anyhow::anyhow!("`{}` has no address of its own", provider.name))
@@ -109,7 +167,7 @@ fn from_provider(
     }
     upstream = match key_in(provider, env) {
         Some((variable, key)) => upstream.api_key(checked(key, &format!("the variable `{variable}`"))?),
-        None if keyless(provider) => upstream.allow_plain_http(),
+        None if keyless(provider) || keys == Keys::Unneeded => upstream.allow_plain_http(),
         None => return Err(no_key(provider)),
     };
     Ok(Destination {
@@ -121,7 +179,12 @@ fn from_provider(
     })
 }
 
-fn from_config(config: &Config, name: Option<&str>, model: Option<&str>) -> Result<Destination, Failure> {
+fn from_config(
+    config: &Config,
+    name: Option<&str>,
+    model: Option<&str>,
+    keys: Keys,
+) -> Result<Destination, Failure> {
     let names: Vec<&str> = config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
     let chosen: Vec<&config::Upstream> =
         config.upstreams.iter().filter(|upstream| name.is_none_or(|name| name == upstream.name)).collect();
@@ -152,7 +215,11 @@ fn from_config(config: &Config, name: Option<&str>, model: Option<&str>) -> Resu
         providers: chosen.iter().map(|upstream| (upstream.name.clone(), upstream.provider.clone())).collect(),
         upstreams: chosen
             .iter()
-            .map(|upstream| Ok(configured(upstream, &config.origin)?.0))
+            .map(|upstream| match (configured(upstream, &config.origin), keys) {
+                (Ok((upstream, _)), _) => Ok(upstream),
+                (Err(_), Keys::Unneeded) => Ok(outlined(upstream)),
+                (Err(failure), Keys::Needed) => Err(failure),
+            })
             .collect::<Result<_, _>>()?,
         pools,
         ceilings: config
@@ -162,6 +229,16 @@ fn from_config(config: &Config, name: Option<&str>, model: Option<&str>) -> Resu
             .map(ceilings_of)
             .collect(),
     })
+}
+
+/// An upstream of the configuration whose key is not there. It is taken for an account of its own unless it names one.
+fn outlined(upstream: &config::Upstream) -> Upstream {
+    let account = upstream.account.as_ref().unwrap_or(&upstream.name);
+    let built = Upstream::new(upstream.name.clone(), upstream.provider.clone()).account(account);
+    match &upstream.base_url {
+        Some(url) => built.base_url(url).allow_plain_http(),
+        None => built,
+    }
 }
 
 /// An upstream of the configuration, and what its key hashes to when that may serve as a caller's.
@@ -233,12 +310,19 @@ pub(crate) fn ceilings_of(quota: &config::Quota) -> Ceilings {
     }
 }
 
-/// The provider that the environment has a key for; several are told apart by the model.
-fn detect(model: Option<&str>, env: &dyn Environment) -> Result<&'static Provider, Failure> {
-    let mut found: Vec<&Provider> = Catalog::embedded()
-        .providers()
-        .filter(|provider| key_in(provider, env).is_some() && provider.base_url.is_some())
-        .collect();
+/// The provider that the environment has a key for; several are told apart by the model. Where no key is needed and none
+/// is there, all are.
+fn detect(model: Option<&str>, keys: Keys, env: &dyn Environment) -> Result<&'static Provider, Failure> {
+    let providers = || Catalog::embedded().providers().filter(|provider| provider.base_url.is_some());
+    let mut found: Vec<&Provider> = providers().filter(|provider| key_in(provider, env).is_some()).collect();
+    if keys == Keys::Unneeded && found.is_empty() {
+        let serves = |provider: &&Provider| model.is_some_and(|model| provider.price(model).is_some());
+        found = providers().filter(serves).collect();
+        if found.is_empty() {
+            return Err(Failure::usage(anyhow::anyhow!("nothing says where the jobs would be sent"))
+                .hint("say it, such as `--provider anthropic`; or try `--mock`"));
+        }
+    }
     if let (Some(model), true) = (model, found.len() > 1) {
         let serving: Vec<&Provider> =
             found.iter().copied().filter(|provider| provider.price(model).is_some()).collect();
@@ -318,7 +402,7 @@ mod tests {
         ];
         for (variables, model, expected) in cases {
             let env = Table(variables.iter().map(|name| (*name, "sk-test-abcdef")).collect());
-            let found = choose(&target(), model, &env);
+            let found = choose(&target(), model, Keys::Needed, &env);
             let found = found
                 .map(|destination| destination.provider.name)
                 .map_err(|failure| failure.error.to_string());

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod mock;
+mod plan;
 mod run;
 mod serve;
 mod sim;
@@ -10,7 +11,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use mock::MockArgs;
-pub(crate) use run::{Ceilings, ProgressStyle, RunArgs, Target};
+pub(crate) use plan::PlanArgs;
+pub(crate) use run::{Ceilings, Defaults, ProgressStyle, RunArgs, Target};
 pub(crate) use serve::{KeysArgs, KeysCommand, LogForm, LogLevel, OrNone, ProviderUrl, ServeArgs};
 pub(crate) use sim::SimArgs;
 
@@ -26,6 +28,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs a file of prompts: JSONL in, JSONL out; the same command resumes
     Run(Box<RunArgs>),
+    /// Says how long a file of prompts takes, what it costs and which limit binds; sends nothing
+    Plan(Box<PlanArgs>),
     /// Serves a gateway: set a base URL, and requests wait their turn instead of failing
     Serve(Box<ServeArgs>),
     /// Makes keys for callers of the gateway

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
 use paceline_wire::terminal;
 
 pub(crate) use closeness::{Charges, Closeness, closeness};
-pub(crate) use numbers::{count, grouped, limit_name, span};
+pub(crate) use numbers::{count, grouped, limit_name, short, span};
 pub(crate) use view::View;
 
 use crate::args::ProgressStyle;

@@ -161,6 +161,11 @@ fn a_dry_run_sends_and_creates_nothing() {
     prompts(folder.path(), 3);
     let ended = paceline(folder.path(), &["run", "in.jsonl", "--mock", "--dry-run", "-o", "out.jsonl"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "3 jobs would run; nothing was sent\n"));
+    assert!(
+        ended.stdout.starts_with("plan of in.jsonl for the mock\n  jobs     3 to run"),
+        "{}",
+        ended.stdout
+    );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 

@@ -11,6 +11,7 @@ fn help_reads_well() {
     for (name, args) in [
         ("help", &["--help"][..]),
         ("help_run", &["run", "--help"]),
+        ("help_plan", &["plan", "--help"]),
         ("help_serve", &["serve", "--help"]),
         ("help_keys", &["keys", "new", "--help"]),
         ("help_mock", &["mock", "--help"]),

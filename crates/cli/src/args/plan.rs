@@ -1,0 +1,76 @@
+//! `paceline plan`: its flags.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use paceline_mock::profile::Enforcement;
+
+use super::run::{Ceilings, Defaults, Target};
+use crate::plan::OutputTokens;
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// JSONL files of requests or prompts, `.txt` files with a prompt a line, also `.gz` and `.zst`; `-` is stdin
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+
+    /// The output of the run: what is done there is left out and tells how long answers are, and the limits that were
+    /// learned beside it are used
+    #[arg(short, long, value_name = "OUT.jsonl")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Print the plan as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Draw how each limit is used over time, and the queue, into this file
+    #[arg(long, value_name = "OUT.svg")]
+    pub(crate) plot: Option<PathBuf>,
+
+    /// Compare the provider's tiers
+    #[arg(long, conflicts_with = "mock")]
+    pub(crate) compare: bool,
+
+    #[command(flatten, next_help_heading = "Where it would be sent (no key is needed)")]
+    pub(crate) target: Target,
+
+    #[command(flatten, next_help_heading = "For lines that lack them")]
+    pub(crate) defaults: Defaults,
+
+    #[command(
+        flatten,
+        next_help_heading = "Limits of each account and model (without them: those learned, or of the tier)"
+    )]
+    pub(crate) ceilings: Ceilings,
+
+    #[command(flatten, next_help_heading = "What to assume")]
+    pub(crate) assumptions: Assumptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Assumptions {
+    /// The account's tier at its provider, such as `start`: its published limits are assumed
+    #[arg(long, value_name = "NAME", conflicts_with = "mock")]
+    pub(crate) tier: Option<String>,
+
+    /// As many accounts, each with these limits
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) accounts: u32,
+
+    /// Tokens of an answer: `p50=300,p90=900`, or their mean, `400`
+    #[arg(long, value_name = "TOKENS", value_parser = OutputTokens::parse)]
+    pub(crate) output_tokens: Option<OutputTokens>,
+
+    /// How fast the model writes [default: as the provider's models usually do]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) tokens_per_second: Option<u32>,
+
+    /// How the provider enforces a minute's limit: minute-bucket, second-bucket, ten-second-bucket, fixed-minute,
+    /// fixed-ten-seconds, sliding-log, sliding-counter [default: minute-bucket; of --mock, ten-second-bucket]
+    #[arg(long, value_name = "WINDOW")]
+    pub(crate) window: Option<Enforcement>,
+
+    /// How many runs to simulate
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: u64,
+}

@@ -1,0 +1,80 @@
+//! How answers are taken to come: how long they are, and how fast.
+
+use paceline_mock::profile::{Profile, Spread};
+use paceline_sim::plan::{Answers, Lengths};
+use paceline_wire::provider::Provider;
+
+use super::Premises;
+use super::assumed::{GUESS, OutputTokens};
+use super::calibration::Calibration;
+
+/// Until the first token, where nothing is known of a provider: milliseconds.
+const FIRST_TOKEN_MS: Spread = Spread { median: 600.0, sigma: 0.4 };
+/// Spread of the speed at which models write.
+const SPEED_SIGMA: f64 = 0.25;
+
+/// Where the lengths of answers come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LengthsFrom {
+    /// They were typed.
+    Typed,
+    /// So many results that are there already.
+    Results(usize),
+    /// The mock's account.
+    Mock,
+    /// Nobody told anything.
+    Guess,
+}
+
+/// What is known of answers to come.
+#[derive(Clone, Debug)]
+pub(crate) struct Outlook {
+    typed: Option<Lengths>,
+    tokens_per_second: Option<u32>,
+    mock: Option<(Profile, Lengths)>,
+    guess: Lengths,
+}
+
+impl Outlook {
+    /// From what was typed, and the account of the mock when that is who is asked.
+    pub(crate) fn new(premises: &Premises) -> Self {
+        let mock = premises.sources.mock.as_ref();
+        Self {
+            typed: premises.output.map(OutputTokens::lengths),
+            tokens_per_second: premises.tokens_per_second,
+            mock: mock.map(|profile| (profile.clone(), Lengths::spread(&profile.output_tokens))),
+            guess: GUESS.lengths(),
+        }
+    }
+
+    /// Where lengths come from: what was typed holds, then what was seen.
+    pub(crate) fn lengths_from(&self, seen: &Calibration) -> LengthsFrom {
+        match (&self.typed, seen.lengths(), &self.mock) {
+            (Some(_), ..) => LengthsFrom::Typed,
+            (None, Some(_), _) => LengthsFrom::Results(seen.answers()),
+            (None, None, Some(_)) => LengthsFrom::Mock,
+            (None, None, None) => LengthsFrom::Guess,
+        }
+    }
+
+    /// How answers of a provider come.
+    pub(crate) fn answers(&self, provider: &Provider, seen: &Calibration) -> Answers {
+        let (lengths, by_most) = match (&self.typed, seen.lengths(), &self.mock) {
+            (Some(typed), ..) => (typed.clone(), Vec::new()),
+            (None, Some(seen), _) => seen,
+            (None, None, Some((_, lengths))) => (lengths.clone(), Vec::new()),
+            (None, None, None) => (self.guess.clone(), Vec::new()),
+        };
+        let per_second = self.tokens_per_second.unwrap_or(provider.tokens_per_second).max(1);
+        let every = 1_000.0 / f64::from(per_second);
+        let paced = Spread { median: every, sigma: SPEED_SIGMA };
+        let (first_token_ms, token_every_ms) = match &self.mock {
+            Some((profile, _)) => {
+                (profile.first_token_ms, self.tokens_per_second.map_or(profile.token_every_ms, |_| paced))
+            }
+            None => (FIRST_TOKEN_MS, paced),
+        };
+        let is_sample = matches!(self.lengths_from(seen), LengthsFrom::Results(_));
+        Answers { lengths, by_most, is_sample, first_token_ms, token_every_ms }
+    }
+}

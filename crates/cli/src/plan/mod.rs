@@ -1,0 +1,223 @@
+//! `paceline plan`, and `run --dry-run`: how long a batch takes, what it costs and which limit binds, before anything is
+//! sent.
+//!
+//! [`survey`] reads the jobs, [`limits`] finds what holds them back, [`world`] puts both together for the simulator, and
+//! [`draw_up`] makes the [`Plan`] that [`text`] and [`json`] tell.
+
+mod answers;
+mod assumed;
+mod calibration;
+mod json;
+mod limits;
+mod money;
+mod plot;
+mod survey;
+mod text;
+mod tiers;
+mod world;
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use paceline::LearnedLimits;
+use paceline_batch::{Checked, OutputPaths, Report, RunOptions};
+use paceline_mock::profile::{Enforcement, Profile};
+use paceline_sim::plan::{Forecast, Frame, Need, forecast, timeline};
+use paceline_wire::provider::Provider;
+use paceline_wire::terminal;
+
+pub(crate) use assumed::OutputTokens;
+
+use self::answers::{LengthsFrom, Outlook};
+use self::limits::Sources;
+use self::money::Money;
+use self::survey::Survey;
+use self::tiers::TierRow;
+use self::world::{Known, World};
+use crate::args::{Ceilings, PlanArgs, RunArgs};
+use crate::exit::{Exit, Failure};
+use crate::limits::LimitsFile;
+use crate::mock;
+use crate::upstream::{self, Destination, Keys, ProcessEnvironment};
+use crate::{messages, run};
+
+/// Runs that a plan simulates unless told otherwise.
+const SEEDS: u64 = 10;
+/// Runs for each tier that is compared.
+const SEEDS_PER_TIER: u64 = 3;
+
+/// What a plan assumes, beside what its input says.
+#[derive(Clone, Debug)]
+pub(crate) struct Premises {
+    /// The provider whose dialect lines without one of their own are for.
+    pub(crate) provider: Provider,
+    pub(crate) sources: Sources,
+    pub(crate) accounts: u32,
+    pub(crate) output: Option<OutputTokens>,
+    pub(crate) tokens_per_second: Option<u32>,
+    pub(crate) seeds: u64,
+    pub(crate) compare: bool,
+    pub(crate) plot: bool,
+}
+
+/// A batch before it is run.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) inputs: Vec<PathBuf>,
+    pub(crate) premises: Premises,
+    pub(crate) report: Report,
+    pub(crate) survey: Survey,
+    pub(crate) lengths_from: LengthsFrom,
+    pub(crate) money: Money,
+    pub(crate) known: Known,
+    /// None where limits are not known, or nothing is left to do.
+    pub(crate) forecast: Option<Forecast>,
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) tiers: Vec<TierRow>,
+}
+
+impl Plan {
+    /// The limit that decides how long it takes; none when that is the answers themselves.
+    fn binds(&self) -> Option<&Need> {
+        self.known.binding(self.forecast.as_ref()?.quantile(0.5)?)
+    }
+}
+
+/// Prints the plan of a batch.
+pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
+    let provider = args.target.provider.as_deref().map(upstream::known).transpose()?;
+    let destination = match args.target.mock {
+        true => mock::outline(provider),
+        false => {
+            let model = args.defaults.model.as_deref();
+            upstream::choose(&args.target, model, Keys::Unneeded, &ProcessEnvironment)?
+        }
+    };
+    if let Some(tier) = &args.assumptions.tier {
+        tiers::check(&destination.provider, tier)?;
+    }
+    let defaults = run::defaults(&args.defaults, args.target.mock, &destination.provider)?;
+    if args.inputs.iter().any(|input| input.as_os_str() == "-") && io::stdin().is_terminal() {
+        messages::say("reading lines from the terminal; Ctrl-D ends them");
+    }
+    let options =
+        RunOptions { dry_run: true, ..RunOptions::new(args.inputs.clone(), args.output.clone(), defaults) };
+    let checked = Checked::new(options).map_err(Failure::usage)?;
+    let learned = args.output.as_deref().map(learned).unwrap_or_default();
+    let premises = Premises {
+        sources: Sources {
+            tier: args.assumptions.tier.clone(),
+            ..sources(args.target.mock, learned, args.assumptions.window)?
+        },
+        provider: destination.provider.clone(),
+        accounts: args.assumptions.accounts,
+        output: args.assumptions.output_tokens,
+        tokens_per_second: args.assumptions.tokens_per_second,
+        seeds: args.assumptions.seeds,
+        compare: args.compare,
+        plot: args.plot.is_some(),
+    };
+    let plan = draw_up(&checked, &args.inputs, destination, &args.ceilings, premises)?;
+    if let Some(path) = &args.plot {
+        draw(&plan, path)?;
+    }
+    print(&if args.json { plan.json().to_string() } else { plan.text() });
+    Ok(Exit::Done)
+}
+
+/// The plan of what `paceline run` with these arguments would do.
+pub(crate) fn of_run(
+    args: &RunArgs,
+    checked: &Checked,
+    destination: Destination,
+    learned: Vec<LearnedLimits>,
+) -> Result<Plan, Failure> {
+    let premises = Premises {
+        sources: sources(args.target.mock, learned, None)?,
+        provider: destination.provider.clone(),
+        accounts: 1,
+        output: None,
+        tokens_per_second: None,
+        seeds: SEEDS,
+        compare: false,
+        plot: false,
+    };
+    draw_up(checked, &args.inputs, destination, &args.ceilings, premises)
+}
+
+/// Prints on stdout; a reader who has closed the pipe has seen enough.
+pub(crate) fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{}", terminal::lines(text));
+}
+
+fn draw_up(
+    checked: &Checked,
+    inputs: &[PathBuf],
+    destination: Destination,
+    typed: &Ceilings,
+    premises: Premises,
+) -> Result<Plan, Failure> {
+    let routes = destination.client(typed).routes().map_err(Failure::usage)?;
+    let outlook = Outlook::new(&premises);
+    let survey = Survey::read(checked, &routes, &premises.sources, &outlook).map_err(Failure::usage)?;
+    let World { setting, known } = World::new(&survey, &premises.sources, premises.accounts);
+    let plays = survey.jobs > 0 && !known.is_unknown;
+    let forecast = plays.then(|| forecast(&setting, premises.seeds, known.least()));
+    let frames = match &forecast {
+        Some(forecast) if premises.plot => timeline(&setting, forecast),
+        _ => Vec::new(),
+    };
+    drop(setting);
+    let compares = premises.compare || (known.is_unknown && !premises.provider.tiers.is_empty());
+    Ok(Plan {
+        inputs: inputs.to_vec(),
+        report: checked.report(),
+        lengths_from: outlook.lengths_from(&survey.calibration),
+        money: Money::of(&survey),
+        tiers: if compares { tiers::compare(&survey, &premises) } else { Vec::new() },
+        known,
+        forecast,
+        frames,
+        survey,
+        premises,
+    })
+}
+
+fn sources(mock: bool, learned: Vec<LearnedLimits>, window: Option<Enforcement>) -> Result<Sources, Failure> {
+    let mock: Option<(Profile, Enforcement)> = mock.then(mock::account);
+    let usual = mock.as_ref().map_or(Enforcement::MinuteBucket, |(_, window)| *window);
+    Ok(Sources {
+        mock: mock.map(|(profile, _)| profile),
+        tier: None,
+        learned,
+        window: window.unwrap_or(usual),
+    })
+}
+
+/// The limits that were learned beside an output; a file that cannot be used is told and left alone.
+fn learned(output: &Path) -> Vec<LearnedLimits> {
+    let mut file = LimitsFile::beside(&OutputPaths::beside(output).journal);
+    file.load(SystemTime::now()).unwrap_or_else(|note| {
+        messages::warning(&note);
+        Vec::new()
+    })
+}
+
+fn draw(plan: &Plan, path: &Path) -> Result<(), Failure> {
+    let Some(forecast) = plan.forecast.as_ref().filter(|_| !plan.frames.is_empty()) else {
+        messages::warning("there is nothing to draw: no run was simulated");
+        return Ok(());
+    };
+    let drawing = plot::Drawing {
+        frames: &plan.frames,
+        finish: forecast.quantile(0.5).unwrap_or(Duration::ZERO),
+        jobs: plan.survey.jobs,
+        binds: plan.binds().map(|need| text::limited(need.limited)),
+    };
+    let written =
+        fs::write(path, drawing.svg()).with_context(|| format!("cannot write `{}`", path.display()));
+    written.map_err(Failure::usage)
+}

@@ -1,0 +1,396 @@
+//! A plan for people: compact, aligned, and no wider than a terminal of 80 columns.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use paceline_core::quota::{Dimension, Quota};
+use paceline_sim::plan::{Forecast, Limited, Sketch};
+use paceline_wire::provider::Provider;
+
+use super::Plan;
+use super::answers::LengthsFrom;
+use super::limits::Origin;
+use super::survey::{Found, input_tokens};
+use super::tiers::TierRow;
+use crate::progress::{count, grouped, limit_name, short, span};
+
+/// Columns of a line.
+const WIDTH: usize = 80;
+/// Where text begins behind a label.
+const INDENT: usize = 11;
+/// Models that are named.
+const MODELS_NAMED: usize = 4;
+
+impl Plan {
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let inputs: Vec<String> = self.inputs.iter().map(|input| input.display().to_string()).collect();
+        let to = if self.premises.sources.mock.is_some() { "the mock" } else { &self.premises.provider.name };
+        let mut text = format!("plan of {} for {to}\n", inputs.join(", "));
+        let mut say = |label: &str, what: String| text.push_str(&paragraph(label, &what));
+        say("jobs", self.jobs());
+        say("", wrong("cannot be read and would fail", &self.survey.unreadable));
+        say("", wrong("larger than a limit and would fail", &self.survey.too_large));
+        if self.survey.jobs > 0 {
+            say("models", self.models());
+            say("input", self.input());
+            say("output", self.output());
+            say("money", self.money.text());
+        }
+        if !self.known.needs.is_empty() && self.survey.jobs > 0 {
+            text.push_str(&self.limits());
+        }
+        let mut say = |label: &str, what: String| text.push_str(&paragraph(label, &what));
+        say("finish", self.finish());
+        say("unknown", self.unknown());
+        say("assumed", self.assumed().join("; "));
+        if !self.tiers.is_empty() {
+            text.push_str(&tiers(&self.tiers));
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+
+    fn jobs(&self) -> String {
+        let report = &self.report;
+        let mut text = format!("{} to run, no id twice", grouped(self.survey.jobs));
+        if report.done > 0 {
+            text.push_str(&format!("; {} of {} are done", grouped(report.done), grouped(report.chosen)));
+        } else if report.chosen < report.jobs {
+            text.push_str(&format!("; chosen from {}", grouped(report.jobs)));
+        }
+        if report.in_flight > 0 {
+            text.push_str(&format!("; {} may have been billed once", grouped(report.in_flight)));
+        }
+        text
+    }
+
+    fn models(&self) -> String {
+        let mut models: Vec<(&str, u64)> =
+            self.survey.models.iter().map(|model| (model.model.as_str(), model.totals.jobs)).collect();
+        models.sort_by_key(|(_, jobs)| std::cmp::Reverse(*jobs));
+        let name = |model: &str| if model.is_empty() { "none named".to_owned() } else { model.to_owned() };
+        if let [(model, _)] = models.as_slice() {
+            return name(model);
+        }
+        let more = models.len().saturating_sub(MODELS_NAMED);
+        let named = models
+            .iter()
+            .take(MODELS_NAMED)
+            .map(|(model, jobs)| format!("{} ({})", name(model), grouped(*jobs)));
+        let mut named: Vec<String> = named.collect();
+        if more > 0 {
+            named.push(format!("{} more", grouped(more as u64)));
+        }
+        named.join(", ")
+    }
+
+    fn input(&self) -> String {
+        let survey = &self.survey;
+        let of = |sketch: &Sketch| input_tokens(&survey.models[usize::from(sketch.kind)], sketch);
+        let mut each: Vec<u64> = survey.sketches.iter().map(of).collect();
+        each.sort_unstable();
+        let at = |share: f64| {
+            grouped(each.get(((each.len().max(1) - 1) as f64 * share).round() as usize).copied().unwrap_or(0))
+        };
+        let all = survey.models.iter().map(|model| model.totals.input_tokens).sum();
+        let how = match survey.calibration.tokens_per_byte() {
+            Some(_) => "as in the results so far",
+            None => "estimated",
+        };
+        format!(
+            "{} tokens, {how}; each {} (p50), {} (p90), {} (p99), {} (most)",
+            grouped(all),
+            at(0.5),
+            at(0.9),
+            at(0.99),
+            at(1.0)
+        )
+    }
+
+    fn output(&self) -> String {
+        let models = &self.survey.models;
+        let all: f64 = models.iter().map(|model| model.totals.output_tokens).sum();
+        let Some(model) = models.iter().find(|model| model.endpoint.generates()) else {
+            return "none: these endpoints produce no text".to_owned();
+        };
+        let lengths = &model.answers.lengths;
+        let how = match self.lengths_from {
+            LengthsFrom::Typed => "as typed".to_owned(),
+            LengthsFrom::Results(answers) => format!("as in {}", count(answers as u64, "result")),
+            LengthsFrom::Mock => "as the mock answers".to_owned(),
+            LengthsFrom::Guess => "a guess".to_owned(),
+        };
+        format!(
+            "about {} tokens; answers of {} (p50), {} (p90), {how}, cut off at `max_tokens`",
+            grouped(all.round() as u64),
+            grouped(lengths.quantile(0.5)),
+            grouped(lengths.quantile(0.9))
+        )
+    }
+
+    fn limits(&self) -> String {
+        let rows: Vec<[String; 4]> = self
+            .known
+            .needs
+            .iter()
+            .map(|need| {
+                let models =
+                    self.known.models(need).map(|models| format!(" of {models}")).unwrap_or_default();
+                let needed = match need.limited {
+                    Limited::Quota(..) => grouped(need.needed),
+                    Limited::InFlight => format!("{} s", grouped(need.needed)),
+                };
+                [format!("{}{models}", limited(need.limited)), grouped(need.limit), needed, span(need.least)]
+            })
+            .collect();
+        let binds = |need| if self.binds() == Some(need) { "binds".to_owned() } else { String::new() };
+        let notes: Vec<String> = self.known.needs.iter().map(binds).collect();
+        format!("{}\n", table(&["limit", "allows", "needed", "least time"], &rows, &notes))
+    }
+
+    fn finish(&self) -> String {
+        let Some(forecast) = &self.forecast else {
+            let nothing = self.survey.jobs == 0;
+            return if nothing { "there is nothing to do".to_owned() } else { String::new() };
+        };
+        let Some(middle) = forecast.quantile(0.5) else {
+            return "never: the limits let too little through; raise them, or shorten the requests"
+                .to_owned();
+        };
+        let end = |share| forecast.quantile(share).map_or_else(|| "never".to_owned(), span);
+        let bound = match self.binds() {
+            Some(_) => "",
+            None => "; no limit binds, the slowest answers decide",
+        };
+        let part = match forecast.played < forecast.of {
+            true => format!(", each of {} and the rest in proportion", count(forecast.played, "job")),
+            false => String::new(),
+        };
+        format!(
+            "after {} (p50), {} (p10), {} (p90): {}{part}{}{bound}",
+            span(middle),
+            end(0.1),
+            end(0.9),
+            count(forecast.runs, "simulated run"),
+            trouble(forecast)
+        )
+    }
+
+    /// What nobody has told, and what to type.
+    fn unknown(&self) -> String {
+        let provider = &self.premises.provider;
+        let known = &self.known;
+        if self.survey.jobs == 0 || (known.missing.is_empty() && !known.is_unknown) {
+            return String::new();
+        }
+        let what = match known.missing.as_slice() {
+            [] => "the limits".to_owned(),
+            missing => {
+                missing.iter().map(|it| it.name().replace('_', " ")).collect::<Vec<_>>().join(", ")
+                    + " allowed"
+            }
+        };
+        format!("{what} at {}; type {}", provider.name, remedy(provider, &known.missing))
+    }
+
+    fn assumed(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        if self.survey.jobs == 0 || self.known.is_unknown {
+            return all;
+        }
+        let origins: BTreeSet<String> =
+            self.known.needs.iter().filter_map(|need| Some(origin(self.known.origin(need)?))).collect();
+        if !origins.is_empty() {
+            let origins: Vec<String> = origins.into_iter().collect();
+            all.push(format!("limits {}", origins.join(" and ")));
+        }
+        all.push(format!("a minute's limit is enforced by a {}", self.premises.sources.window));
+        if self.premises.sources.mock.is_none() {
+            let premises = &self.premises;
+            let speed = premises.tokens_per_second.unwrap_or(premises.provider.tokens_per_second);
+            all.push(format!("models write {speed} tokens/s"));
+        }
+        if self.premises.accounts > 1 {
+            all.push(format!("{} accounts of their own", self.premises.accounts));
+        }
+        if self.lengths_from == LengthsFrom::Guess
+            && self.survey.models.iter().any(|model| model.endpoint.generates())
+        {
+            all.push("answers of a usual length: say `--output-tokens`, or run a few with `run --sample 50 -o OUT` and plan with `-o OUT`".to_owned());
+        }
+        if self.survey.timed > 0 {
+            all.push(format!(
+                "{} with a time or deadline go with the others",
+                count(self.survey.timed, "line")
+            ));
+        }
+        all.push("nobody else uses the account".to_owned());
+        all
+    }
+}
+
+fn trouble(forecast: &Forecast) -> String {
+    let mut text = String::new();
+    if forecast.throttled > 0 {
+        text.push_str(&format!(", at most {} throttled", grouped(forecast.throttled)));
+    }
+    if forecast.failed > 0 {
+        text.push_str(&format!(", at most {} failed", grouped(forecast.failed)));
+    }
+    text
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Typed => "as typed".to_owned(),
+        Origin::Tier { name, as_of, .. } => format!("of tier `{name}` as of {as_of}"),
+        Origin::Learned { reported: true, age } => format!("as reported {} ago", span(*age)),
+        Origin::Learned { reported: false, age } => format!("as learned {} ago", span(*age)),
+        Origin::Mock => "of the mock".to_owned(),
+    }
+}
+
+/// The flags that make a limit known.
+fn remedy(provider: &Provider, missing: &[Dimension]) -> String {
+    let flag = |dimension: &Dimension| match dimension {
+        Dimension::Requests => "`--rpm`",
+        Dimension::InputTokens => "`--itpm`",
+        Dimension::OutputTokens => "`--otpm`",
+        Dimension::TotalTokens => "`--tpm`",
+    };
+    let mut flags: Vec<&str> = missing.iter().map(flag).collect();
+    if flags.is_empty() {
+        flags = if provider.self_hosted { vec!["`--in-flight`"] } else { vec!["`--rpm`", "`--tpm`"] };
+    }
+    let tiers: Vec<String> = provider.tiers.iter().map(|tier| format!("`{}`", tier.name)).collect();
+    match tiers.is_empty() {
+        true => flags.join(", "),
+        false => format!("{}, or `--tier` with one of {}", flags.join(", "), tiers.join(", ")),
+    }
+}
+
+fn tiers(rows: &[TierRow]) -> String {
+    let quotas = |row: &TierRow| {
+        let name = |quota: &Quota| brief(&limit_name(quota.dimension, quota.window));
+        let quota = |quota: &Quota| format!("{} {}", short(quota.limit), name(quota));
+        row.quotas.iter().map(quota).collect::<Vec<_>>().join(", ")
+    };
+    let finish = |row: &TierRow| row.finish.map_or_else(|| "never".to_owned(), span);
+    let cells = rows.iter().map(|row| [row.name.clone(), quotas(row), finish(row), row.as_of.clone()]);
+    let binds = |row: &TierRow| row.binds.map_or_else(|| "-".to_owned(), |binds| brief(&limited(binds)));
+    let notes: Vec<String> = rows.iter().map(binds).collect();
+    let mut text = table(&["tier", "limits", "finish", "as of"], &cells.collect::<Vec<_>>(), &notes);
+    let sources: BTreeSet<&str> = rows.iter().map(|row| row.source.as_str()).collect();
+    let sources: Vec<&str> = sources.into_iter().collect();
+    text.push_str(&paragraph("", &format!("last column: what binds; tiers as of {}", sources.join(" and "))));
+    text
+}
+
+/// `requests/min` as `req/min`, for narrow columns.
+fn brief(name: &str) -> String {
+    name.replace("requests", "req")
+        .replace("input tokens", "in")
+        .replace("output tokens", "out")
+        .replace("/min", "")
+}
+
+/// The name of what is limited.
+pub(super) fn limited(limited: Limited) -> String {
+    match limited {
+        Limited::Quota(dimension, window) => limit_name(dimension, window),
+        Limited::InFlight => "in flight".to_owned(),
+    }
+}
+
+fn wrong(what: &str, found: &Found) -> String {
+    if found.count == 0 {
+        return String::new();
+    }
+    let more = found.count.saturating_sub(found.first.len() as u64);
+    let more = if more > 0 { format!("; and {} more", grouped(more)) } else { String::new() };
+    format!("{} {what}: {}{more}", count(found.count, "line"), found.first.join("; "))
+}
+
+/// A label and its text, broken between words; nothing when there is no text.
+fn paragraph(label: &str, text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("  {label:<width$}", width = INDENT - 2);
+    let mut column = INDENT;
+    for word in text.split(' ') {
+        let wide = word.chars().count();
+        if column > INDENT && column + 1 + wide > WIDTH {
+            out.push_str(&format!("\n{:INDENT$}", ""));
+            column = INDENT;
+        } else if column > INDENT {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += wide;
+    }
+    out.push('\n');
+    out
+}
+
+/// Rows below a heading, each with a note behind it. Words are flush left, numbers right.
+fn table(heading: &[&str; 4], rows: &[[String; 4]], notes: &[String]) -> String {
+    let heading = heading.map(str::to_owned);
+    let widths = [0, 1, 2, 3].map(|column| {
+        let all = std::iter::once(&heading).chain(rows);
+        all.map(|row: &[String; 4]| row[column].chars().count()).max().unwrap_or(0)
+    });
+    let is_words = |column: usize| column == 0 || heading[column] == "limits";
+    let line = |row: &[String; 4], note: &str| {
+        let mut line = String::new();
+        for (column, width) in widths.into_iter().enumerate() {
+            match is_words(column) {
+                true => line.push_str(&format!("  {:<width$}", row[column])),
+                false => line.push_str(&format!("  {:>width$}", row[column])),
+            }
+        }
+        format!("{}\n", format!("{line}  {note}").trim_end())
+    };
+    let rows: String = rows.iter().zip(notes).map(|(row, note)| line(row, note)).collect();
+    format!("\n{}{rows}", line(&heading, ""))
+}
+
+/// A span in seconds, for programs.
+pub(super) fn seconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e3).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paragraphs_stay_within_the_width() {
+        let text = paragraph("jobs", &"word ".repeat(60));
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.starts_with("  jobs     word word"), "{text}");
+        assert!(text.lines().skip(1).all(|line| line.starts_with("           word")), "{text}");
+        assert_eq!(paragraph("jobs", ""), "");
+        let long = "x".repeat(200);
+        assert_eq!(paragraph("", &long), format!("           {long}\n"));
+    }
+
+    #[test]
+    fn wrong_lines_are_counted_and_a_few_are_named() {
+        assert_eq!(wrong("bad", &Found::default()), "");
+        let found = Found { count: 5, first: vec!["a:1: x".to_owned(), "a:2: y".to_owned()] };
+        assert_eq!(wrong("cannot be read", &found), "5 lines cannot be read: a:1: x; a:2: y; and 3 more");
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let rows = [["requests/min", "200", "100", "30s"], ["input tokens/min", "100,000", "7", "0.0s"]];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        let notes = ["binds".to_owned(), String::new()];
+        let text = table(&["limit", "allows", "needed", "least time"], &rows, &notes);
+        let expected = "\n  limit              allows  needed  least time\n  requests/min          200     100         30s  binds\n  input tokens/min  100,000       7        0.0s\n";
+        assert_eq!(text, expected);
+    }
+}
