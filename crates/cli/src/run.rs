@@ -70,7 +70,12 @@ async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
         });
     let learned = learned.unwrap_or_default();
     if args.scope.dry_run {
-        return dry_run(args, checked, destination, learned);
+        let args = args.clone();
+        let planning = tokio::task::spawn_blocking(move || dry_run(&args, checked, destination, learned));
+        return tokio::select! {
+            ended = planning => ended.context("the plan broke off").map_err(Failure::stopped)?,
+            exit = signals.next() => Ok(exit),
+        };
     }
     let client = client(args, destination, learned)?;
     let sender = ClientSender::new(client.clone(), None, providers);
@@ -90,9 +95,9 @@ fn dry_run(
     let report = checked.report();
     checked.abandon();
     match args.progress {
-        ProgressStyle::Json => plan::print(&plan.json().to_string()),
+        ProgressStyle::Json => plan.print(true),
         ProgressStyle::None => {}
-        ProgressStyle::Auto | ProgressStyle::Plain => plan::print(&plan.text()),
+        ProgressStyle::Auto | ProgressStyle::Plain => plan.print(false),
     }
     messages::say(&format!("{} would run; nothing was sent", count(report.chosen - report.done, "job")));
     Ok(Exit::Done)

@@ -1,5 +1,7 @@
 //! Plans: batches that are played before they run.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on may panic, in its helpers too.
+
 use std::time::Duration;
 
 use paceline_core::engine::LimiterSpec;

@@ -8,7 +8,7 @@ use paceline_wire::price::MicroUsd;
 
 use crate::units;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct RunArgs {
     /// JSONL files of requests or prompts, `.txt` files with a prompt a line, also `.gz` and `.zst`; `-` is stdin
     #[arg(required = true, value_name = "INPUT")]
@@ -42,7 +42,7 @@ pub(crate) struct RunArgs {
     pub(crate) scope: Scope,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Target {
     /// Send to a mock provider inside this process: nothing leaves the machine, no key is needed
     #[arg(long, conflicts_with_all = ["upstream", "base_url"])]
@@ -65,7 +65,7 @@ pub(crate) struct Target {
     pub(crate) config: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Defaults {
     /// The model
     #[arg(long, value_name = "M")]
@@ -80,7 +80,7 @@ pub(crate) struct Defaults {
     pub(crate) set: Vec<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Ceilings {
     /// Requests per minute
     #[arg(long, value_name = "N", value_parser = units::count)]
@@ -107,7 +107,7 @@ pub(crate) struct Ceilings {
     pub(crate) in_flight: Option<u32>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Bounds {
     /// Send nothing more once this much is spent
     #[arg(long, value_name = "USD", value_parser = units::money)]
@@ -130,7 +130,7 @@ pub(crate) struct Bounds {
     pub(crate) max_failures: Option<u64>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Scope {
     /// Only the first N jobs
     #[arg(long, value_name = "N", conflicts_with = "sample", value_parser = clap::value_parser!(u64).range(1..))]

@@ -80,6 +80,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Prints it on stdout; a reader who has closed the pipe has seen enough.
+    pub(crate) fn print(&self, as_json: bool) {
+        let text = if as_json { terminal::json(&self.json()) } else { self.text() };
+        let _ = writeln!(io::stdout(), "{text}");
+    }
+
     /// The limit that decides how long it takes; none when that is the answers themselves.
     fn binds(&self) -> Option<&Need> {
         self.known.binding(self.forecast.as_ref()?.quantile(0.5)?)
@@ -124,7 +130,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     if let Some(path) = &args.plot {
         draw(&plan, path)?;
     }
-    print(&if args.json { plan.json().to_string() } else { plan.text() });
+    plan.print(args.json);
     Ok(Exit::Done)
 }
 
@@ -146,11 +152,6 @@ pub(crate) fn of_run(
         plot: false,
     };
     draw_up(checked, &args.inputs, destination, &args.ceilings, premises)
-}
-
-/// Prints on stdout; a reader who has closed the pipe has seen enough.
-pub(crate) fn print(text: &str) {
-    let _ = writeln!(io::stdout(), "{}", terminal::lines(text));
 }
 
 fn draw_up(

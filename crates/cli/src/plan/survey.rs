@@ -3,12 +3,14 @@
 use paceline::{LaneOutline, Routes};
 use paceline_batch::{CheckError, Checked, Surveyed};
 use paceline_core::quota::{Dimension, OutputRule, Quota};
+use paceline_mock::model::Rules;
 use paceline_sim::plan::{Answers, NO_MOST, Sketch, Totals};
 use paceline_wire::dialect::Endpoint;
 use paceline_wire::estimate::Ratio;
 use paceline_wire::line::Line;
 use paceline_wire::provider::Provider;
 use paceline_wire::request::{self, Peek};
+use paceline_wire::terminal;
 
 use super::answers::Outlook;
 use super::calibration::Calibration;
@@ -33,7 +35,7 @@ impl Found {
     fn add(&mut self, text: impl FnOnce() -> String) {
         self.count += 1;
         if self.first.len() < NAMED {
-            self.first.push(text());
+            self.first.push(terminal::line(&text()).into_owned());
         }
     }
 }
@@ -87,7 +89,8 @@ impl Survey {
             checked.survey(|job| calibrate(&mut calibration, routes, &job))?;
         }
         let survey = Survey { calibration, ..Survey::default() };
-        let mut reader = Reader { routes, sources, outlook, survey, stride: 1, last: 0 };
+        let assumed_most = Rules::default().assumed_max_tokens;
+        let mut reader = Reader { routes, sources, outlook, survey, stride: 1, assumed_most, last: 0 };
         checked.survey(|job| reader.take(&job))?;
         Ok(reader.survey)
     }
@@ -121,6 +124,8 @@ struct Reader<'a> {
     outlook: &'a Outlook,
     survey: Survey,
     stride: u64,
+    /// What providers that charge the most up front take it for, where a request names none.
+    assumed_most: u64,
     /// The model of the job before: most often it is that of the next one, too.
     last: usize,
 }
@@ -224,7 +229,7 @@ impl Reader<'_> {
         totals.jobs += 1;
         totals.input_tokens += input;
         totals.output_tokens += output;
-        totals.most_output_tokens += most.unwrap_or(0);
+        totals.most_output_tokens += most.unwrap_or(self.assumed_most);
         totals.answer_seconds += model.answers.mean_duration(output).as_secs_f64();
         self.survey.open_ended += u64::from(generates && most.is_none());
         self.survey.jobs += 1;

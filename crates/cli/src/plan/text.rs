@@ -6,6 +6,7 @@ use std::time::Duration;
 use paceline_core::quota::{Dimension, Quota};
 use paceline_sim::plan::{Forecast, Limited, Sketch};
 use paceline_wire::provider::Provider;
+use paceline_wire::terminal;
 
 use super::Plan;
 use super::answers::LengthsFrom;
@@ -24,7 +25,11 @@ const MODELS_NAMED: usize = 4;
 impl Plan {
     /// For people.
     pub(crate) fn text(&self) -> String {
-        let inputs: Vec<String> = self.inputs.iter().map(|input| input.display().to_string()).collect();
+        let inputs: Vec<String> = self
+            .inputs
+            .iter()
+            .map(|input| terminal::line(&input.display().to_string()).into_owned())
+            .collect();
         let to = if self.premises.sources.mock.is_some() { "the mock" } else { &self.premises.provider.name };
         let mut text = format!("plan of {} for {to}\n", inputs.join(", "));
         let mut say = |label: &str, what: String| text.push_str(&paragraph(label, &what));
@@ -135,8 +140,11 @@ impl Plan {
             .needs
             .iter()
             .map(|need| {
-                let models =
-                    self.known.models(need).map(|models| format!(" of {models}")).unwrap_or_default();
+                let models = self
+                    .known
+                    .models(need)
+                    .map(|models| format!(" of {}", terminal::line(models)))
+                    .unwrap_or_default();
                 let needed = match need.limited {
                     Limited::Quota(..) => grouped(need.needed),
                     Limited::InFlight => format!("{} s", grouped(need.needed)),
@@ -319,7 +327,7 @@ fn paragraph(label: &str, text: &str) -> String {
     }
     let mut out = format!("  {label:<width$}", width = INDENT - 2);
     let mut column = INDENT;
-    for word in text.split(' ') {
+    for word in terminal::line(text).split(' ') {
         let wide = word.chars().count();
         if column > INDENT && column + 1 + wide > WIDTH {
             out.push_str(&format!("\n{:INDENT$}", ""));

@@ -36,11 +36,14 @@ fn json(folder: &Path, flags: &[&str]) -> Value {
 
 /// The text without what the simulation found: that is the engine's affair, and changes with it.
 fn settled(text: &str) -> String {
-    let cut = |line: &str| match line.starts_with("  finish   after ") {
-        true => "  finish   after ...".to_owned(),
-        false => line.to_owned(),
-    };
-    text.lines().map(cut).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        let goes_on = line.starts_with("           ") && lines.last() == Some(&"  finish   ...");
+        if !goes_on {
+            lines.push(if line.starts_with("  finish") { "  finish   ..." } else { line });
+        }
+    }
+    lines.join("\n")
 }
 
 #[test]
