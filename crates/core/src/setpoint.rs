@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::time::Time;
 use crate::tuning::{
-    SETPOINT_BACKSTEP, SETPOINT_GROWTH, SETPOINT_GROWTH_DOUBLES, SETPOINT_HOLD, SETPOINT_HOLD_CAP,
-    SETPOINT_PROBE_BACKSTEP, SETPOINT_RESTART, START_BACKSTEP, START_FACTOR, START_RATE, START_REACTION,
-    START_STEP,
+    SETPOINT_BACKSTEP, SETPOINT_GENTLE, SETPOINT_GROWTH, SETPOINT_GROWTH_DOUBLES, SETPOINT_HOLD,
+    SETPOINT_HOLD_CAP, SETPOINT_PROBE_BACKSTEP, SETPOINT_RESTART, START_BACKSTEP, START_FACTOR, START_RATE,
+    START_REACTION, START_STEP,
 };
 
 #[derive(Clone, Debug)]
@@ -17,6 +17,9 @@ pub(crate) struct SetPoint {
     window: Duration,
     per_window: f64,
     phase: Phase,
+    held: f64, // What was kept before the probing that the last refusal ended; infinite where none was.
+    is_proven: bool, // It was kept for a whole window.
+    gentle: Duration, // How long probing upward is slow.
     last_refusal: Option<Mark>,
     accepted: (Time, f64), // The volume of the window that ended with the last refusal.
 }
@@ -71,6 +74,9 @@ impl SetPoint {
             window,
             per_window: START_RATE * window.as_secs_f64(),
             phase,
+            held: f64::INFINITY,
+            is_proven: false,
+            gentle: SETPOINT_GENTLE,
             last_refusal: None,
             accepted: (now, 0.0),
         }
@@ -80,7 +86,16 @@ impl SetPoint {
     pub(crate) fn remembered(now: Time, window: Duration, limit: u64) -> Self {
         let phase = Phase::Holding { since: now, hold: SETPOINT_HOLD };
         let per_window = limit as f64 * SETPOINT_RESTART;
-        Self { window, per_window, phase, last_refusal: None, accepted: (now, 0.0) }
+        Self {
+            window,
+            per_window,
+            phase,
+            held: f64::INFINITY,
+            is_proven: true,
+            gentle: SETPOINT_GENTLE,
+            last_refusal: None,
+            accepted: (now, 0.0),
+        }
     }
 
     /// A believed limit was refused: start from what was accepted.
@@ -89,7 +104,16 @@ impl SetPoint {
         let per_window = refusal.lower(believed as f64, refusal.volume(window));
         let last_refusal = Some(Mark { at: refusal.at, charged: refusal.charged });
         let accepted = (refusal.at, refusal.accepted as f64);
-        Self { window, per_window, phase, last_refusal, accepted }
+        Self {
+            window,
+            per_window,
+            phase,
+            held: f64::INFINITY,
+            is_proven: true,
+            gentle: Duration::ZERO, // More was believed, perhaps rightly.
+            last_refusal,
+            accepted,
+        }
     }
 
     pub(crate) fn is_rising(&self) -> bool {
@@ -101,9 +125,10 @@ impl SetPoint {
         match self.phase {
             Phase::Rising { .. } => self.per_window.max(1.0),
             Phase::Holding { since, hold } => {
-                let probing = now.since(since).saturating_sub(hold).as_secs_f64();
-                let faster = 1.0 + probing / SETPOINT_GROWTH_DOUBLES.as_secs_f64();
-                (self.per_window * (1.0 + SETPOINT_GROWTH * probing * faster)).max(1.0)
+                let probing = now.since(since).saturating_sub(hold);
+                let hurried = probing.saturating_sub(self.gentle).as_secs_f64();
+                let steps = probing.as_secs_f64() + hurried * hurried / SETPOINT_GROWTH_DOUBLES.as_secs_f64();
+                (self.per_window * (1.0 + SETPOINT_GROWTH * steps)).max(1.0)
             }
         }
     }
@@ -141,26 +166,41 @@ impl SetPoint {
                     if sudden { stepped_back.max(accepted) } else { stepped_back.min(accepted) };
                 SETPOINT_HOLD
             }
-            Phase::Holding { since, hold } => {
-                let volume = refusal.volume(self.window);
-                let measured = self.measured_since_last(refusal).unwrap_or(volume);
-                let probed = hold < refusal.at.since(since);
-                // What held before the probing upward is the safest guess, and the next probe comes later.
-                let value = self.value(refusal.at);
-                let before = self.per_window.max(value * SETPOINT_PROBE_BACKSTEP);
-                let measured = if probed { measured.min(before) } else { measured };
-                self.per_window = refusal.lower(value, measured);
-                if probed { (hold * 2).min(SETPOINT_HOLD_CAP) } else { hold }
-            }
+            Phase::Holding { since, hold } => self.step_back(refusal, since, hold),
         };
         self.phase = Phase::Holding { since: refusal.at, hold };
         self.last_refusal = Some(Mark { at: refusal.at, charged: refusal.charged });
         self.accepted = (refusal.at, accepted);
     }
 
-    /// Refused again and again: the provider's window is closed, not its bucket empty.
+    /// Takes a held limit back to what the refusal leaves of it; the next hold.
+    fn step_back(&mut self, refusal: Refusal, since: Time, hold: Duration) -> Duration {
+        let kept = refusal.at.since(since);
+        self.is_proven |= self.window <= kept;
+        let value = self.value(refusal.at);
+        // The volume of a window may hold what was saved up before, but never too little: where nothing was kept for long,
+        // it is the best that is known.
+        let (mut measured, least) = match self.measured_since_last(refusal) {
+            Some(earned) => (earned, refusal.least),
+            None => (refusal.volume(self.window), if self.is_proven { refusal.least } else { 0.0 }),
+        };
+        let probed = hold < kept;
+        if probed {
+            // What held before the probing upward is safe, and what is refused is not: the limit lies between.
+            let between = self.per_window + (value - self.per_window) / 2.0;
+            measured = measured.min(between.max(value * SETPOINT_PROBE_BACKSTEP));
+        }
+        // Windows that ended before now were not overspent, and one of them began no earlier than two ago.
+        self.held = if probed { self.value(refusal.at - 2 * self.window) } else { f64::INFINITY };
+        self.per_window = Refusal { least, ..refusal }.lower(value, measured);
+        if probed { (hold * 2).min(SETPOINT_HOLD_CAP) } else { hold }
+    }
+
+    /// Refused again and again: the provider's window is closed, not its bucket empty. It was overspent some time ago, by
+    /// a probing that went on meanwhile.
     pub(crate) fn handle_block(&mut self) {
         self.last_refusal = None;
+        self.per_window = self.per_window.min(self.held);
     }
 
     /// Between two refusals the provider's meter was empty twice: what it accepted between them is what it earned.
@@ -205,6 +245,34 @@ mod tests {
         let mut point = SetPoint::refused(MINUTE, 690, refusal(100, 690, 1_000));
         point.handle_refusal(refusal(106, 690, 1_060)); // 60 in 6 s: 600 a minute.
         assert!((point.value(at(106)) - 597.0).abs() < 1.0, "{}", point.value(at(106)));
+    }
+
+    #[test]
+    fn the_limit_lies_between_what_held_and_what_was_refused() {
+        let mut point = SetPoint::remembered(at(0), MINUTE, 600);
+        let held = point.value(at(0));
+        let probed = SETPOINT_HOLD.as_secs() + 130;
+        let refused = point.value(at(probed));
+        point.handle_refusal(refusal(probed, refused as u64, 10_000));
+        let between = point.value(at(probed));
+        assert!(held < between && between < refused, "{held} {between} {refused}");
+        point.handle_block();
+        let back = point.value(at(probed));
+        assert!(held <= back && back < held * 1.01, "a closed window was overspent before: {back}");
+    }
+
+    #[test]
+    fn what_was_never_kept_is_not_held_to() {
+        let mut point = SetPoint::rising(at(0), MINUTE);
+        (1..=5).for_each(|step| point.advance(at(step * 10), step * 1_000));
+        point.handle_refusal(refusal(51, 900, 900));
+        let first = point.value(at(51));
+        assert!(1_500.0 < first, "{first}");
+        let mut kept = point.clone();
+        point.handle_refusal(refusal(110, 600, 1_500));
+        assert!(point.value(at(110)) <= 600.0, "{}", point.value(at(110)));
+        kept.handle_refusal(refusal(120, 600, 1_500));
+        assert!(first / 2.1 < kept.value(at(120)), "it was kept for a window");
     }
 
     #[test]

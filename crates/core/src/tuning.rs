@@ -103,7 +103,9 @@ pub(crate) const SETPOINT_HOLD: Duration = Duration::from_secs(40);
 pub(crate) const SETPOINT_HOLD_CAP: Duration = Duration::from_secs(600);
 /// Upward probing, share per second, at its beginning ...
 pub(crate) const SETPOINT_GROWTH: f64 = 0.0005;
-/// ... and how long it takes to double its speed, and again by as much.
+/// ... which lasts this long: a window tells only when it is spent that it is overspent, ...
+pub(crate) const SETPOINT_GENTLE: Duration = Duration::from_secs(120);
+/// ... and how much faster it is then.
 pub(crate) const SETPOINT_GROWTH_DOUBLES: Duration = Duration::from_secs(30);
 /// The least that one refusal leaves: what was accepted in a moment says little ...
 pub(crate) const SETPOINT_LEAST: f64 = 0.5;

@@ -48,8 +48,12 @@ fn rough_conditions_cost_little() {
 
 #[test]
 fn an_unknown_limit_is_found() {
-    let titles =
-        ["unknown limit, unknown, sliding log, requests", "unknown limit, unknown, 1 s burst, requests"];
+    let titles = [
+        "unknown limit, unknown, sliding log, requests",
+        "unknown limit, unknown, 1 s burst, requests",
+        "unknown limit, unknown, fixed minute, requests",
+        "unknown limit, unknown, fixed 10 s, requests",
+    ];
     let report = slice(Table::Robust, &titles);
     assert_eq!(report.missed(), 0, "{report}");
 }
