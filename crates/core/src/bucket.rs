@@ -14,7 +14,7 @@ use crate::time::Time;
 use crate::tuning::{
     EVIDENCE_MARGIN, GATHER_IMPATIENCE, INTERACTIVE_OVERDRAFT, LEDGER_MARGIN_PRODUCED, LONGEST_PACED_WINDOW,
     PACER_BURST, PACER_BURST_CAUTIOUS, PACER_MARGIN, PACER_REFUND, PROVEN_BURST, PROVEN_OVERDRAFT,
-    PROVING_REQUEST, RAISE_SIGHTINGS, SETPOINT_LEAST, SETPOINT_LEAST_PRODUCED,
+    PROVING_REQUEST, RAISE_SIGHTINGS, SETPOINT_LEAST, SETPOINT_LEAST_PRODUCED, SMALLEST_BURST,
 };
 
 #[derive(Debug)]
@@ -176,7 +176,15 @@ impl Bucket {
         let proven = self.largest_accepted as f64;
         let proves = !ask.cautious && rate * PROVING_REQUEST.as_secs_f64() < proven;
         let proven = if proves { proven * PROVEN_BURST } else { 0.0 };
-        Pace { rate, burst, saved: burst.max(proven) + ask.gather as f64 }
+        // What is saved up for a large head, and not spent by it, goes at once after it. A burst of that size must be
+        // possible, if the head itself is.
+        let gather = if self.smallest_burst(now) < ask.gather as f64 { ask.gather as f64 } else { 0.0 };
+        Pace { rate, burst, saved: burst.max(proven) + gather }
+    }
+
+    /// The smallest burst that providers allow.
+    fn smallest_burst(&self, now: Time) -> f64 {
+        self.rate(now) * SMALLEST_BURST.as_secs_f64()
     }
 
     fn pacer_ready_at(&self, now: Time, ask: &Ask) -> Time {

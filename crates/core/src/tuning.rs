@@ -18,12 +18,14 @@ pub(crate) const ESTIMATE_MEMORY: f64 = 100.0;
 /// Share of an output limit that the ledger never grants when it is charged as it is produced: what is under way is only guessed.
 pub(crate) const LEDGER_MARGIN_PRODUCED: f64 = 0.01;
 
+/// The smallest burst that providers are believed to allow.
+pub(crate) const SMALLEST_BURST: Duration = Duration::from_secs(1);
 /// How much of its quota a pacer lets through at once: providers enforce a minute's limit by the second.
 pub(crate) const PACER_BURST: Duration = Duration::from_millis(400);
 /// The same after a refusal or an outage, for a while.
 pub(crate) const PACER_BURST_CAUTIOUS: Duration = Duration::from_millis(250);
 /// Share of the steady rate that the pacer leaves, so that jitter at the provider evens out.
-pub(crate) const PACER_MARGIN: f64 = 0.002;
+pub(crate) const PACER_MARGIN: f64 = 0.001;
 /// Windows longer than this are metered but not paced: a day's quota may be used in the morning.
 pub(crate) const LONGEST_PACED_WINDOW: Duration = Duration::from_secs(600);
 /// Share of an overestimate that is given back: a provider's bucket that was full meanwhile has lost it.

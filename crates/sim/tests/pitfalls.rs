@@ -152,6 +152,14 @@ fn a_minutes_countdown_does_not_pass_for_an_hours_bucket() {
 }
 
 #[test]
+fn what_is_saved_for_a_large_request_is_not_spent_by_those_after_it() {
+    // A head that waits for room saves up; a provider that enforces by the second refused the flood that followed it.
+    let scenario = Scenario::new("", Window::SecondBucket, Binding::Input, Knowledge::TYPED);
+    let outcome = run(&scenario, 16);
+    assert_eq!(outcome.throttles.len(), 0);
+}
+
+#[test]
 fn learning_from_the_short_answers_that_end_first_does_not_overshoot() {
     let (outcome, _) = play(&usual(Window::SlidingLog, Binding::Output, Knowledge::TYPED));
     let early = outcome.throttles.iter().filter(|throttle| throttle.at < Time::ZERO + 2 * MINUTE);
