@@ -12,9 +12,10 @@ use crate::quota::{Dimension, MOST_LIMIT, Quota};
 use crate::setpoint::{Refusal, SetPoint};
 use crate::time::Time;
 use crate::tuning::{
-    EVIDENCE_MARGIN, GATHER_IMPATIENCE, INTERACTIVE_OVERDRAFT, LEDGER_MARGIN_PRODUCED, LONGEST_PACED_WINDOW,
-    PACER_BURST, PACER_BURST_CAUTIOUS, PACER_MARGIN, PACER_REFUND, PROVEN_BURST, PROVEN_OVERDRAFT,
-    PROVING_REQUEST, RAISE_SIGHTINGS, SETPOINT_LEAST, SETPOINT_LEAST_PRODUCED, SMALLEST_BURST,
+    EVIDENCE_MARGIN, GATHER_IMPATIENCE, INTERACTIVE_HOLD, INTERACTIVE_OVERDRAFT, INTERACTIVE_PATIENCE,
+    LEDGER_MARGIN_PRODUCED, LONGEST_PACED_WINDOW, PACER_BURST, PACER_BURST_CAUTIOUS, PACER_MARGIN,
+    PACER_REFUND, PROVEN_BURST, PROVEN_FLOOR, PROVEN_FLOOR_WINDOW, PROVEN_OVERDRAFT, PROVING_REQUEST,
+    RAISE_SIGHTINGS, SETPOINT_LEAST, SETPOINT_LEAST_PRODUCED, SMALLEST_BURST,
 };
 
 #[derive(Debug)]
@@ -43,8 +44,8 @@ pub(crate) struct Ask {
     pub(crate) cost: u64,
     /// What must stay free for those who go first.
     pub(crate) hold: u64,
-    /// What the window is not to be filled with, for the sake of interactive requests to come.
-    pub(crate) leave: u64,
+    /// Interactive requests to come, for whom room is left.
+    pub(crate) others: Arrivals,
     /// Charged, but not on the ledger yet (output that is under way).
     pub(crate) underway: u64,
     /// What those in flight will have been charged in the end, where the charge comes as they produce.
@@ -57,6 +58,15 @@ pub(crate) struct Ask {
     pub(crate) pace: f64,
     /// Room is being gathered for a large head: so much more may be saved up meanwhile.
     pub(crate) gather: u64,
+}
+
+/// Interactive requests to come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Arrivals {
+    /// What one of them costs here.
+    pub(crate) cost: f64,
+    /// How many come in a second.
+    pub(crate) rate: f64,
 }
 
 impl Bucket {
@@ -223,9 +233,9 @@ impl Bucket {
     fn room_at(&mut self, now: Time, ask: &Ask) -> Time {
         let limit = self.limit(now);
         let in_window = self.window_limit(now);
-        let need = ask.cost.saturating_add(ask.leave);
-        let usable = self.usable(in_window, ask, ask.cost);
         let sum = self.ledger.sum(now);
+        let need = ask.cost.saturating_add(self.leave(now, sum, ask));
+        let usable = self.usable(in_window, ask, ask.cost);
         // Larger than the whole limit: goes when nothing else is charged, as the provider may see it as smaller.
         let target = usable.saturating_sub(need);
         let ledger_says = if sum <= target {
@@ -237,6 +247,29 @@ impl Bucket {
             >= need.saturating_add(ask.hold) as i64;
         let room = if proven { now } else { ledger_says };
         room.max(self.shown_room_at(now, limit, ask))
+    }
+
+    /// What the window is not to be filled with, for the sake of those who will come before room comes by itself, half of
+    /// it at most. After a burst nothing leaves a window for long.
+    fn leave(&mut self, now: Time, sum: u64, ask: &Ask) -> u64 {
+        let Arrivals { cost, rate } = ask.others;
+        if cost <= 0.0 {
+            return 0;
+        }
+        let mut count = INTERACTIVE_HOLD;
+        if self.window <= LONGEST_PACED_WINDOW && !self.refill.is_continuous() {
+            let soon = (self.rate(now) * INTERACTIVE_PATIENCE.as_secs_f64()) as u64;
+            let idle = self.ledger.falls_to(now, sum.saturating_sub(soon)).since(now);
+            let expected = rate * idle.saturating_sub(INTERACTIVE_PATIENCE).as_secs_f64();
+            count += expected + 2.0 * expected.sqrt(); // Chance may bring more.
+        }
+        ((count * cost) as u64).min(self.limit(now) / 2)
+    }
+
+    /// Whether a burst may go on: as long as headers prove that something is left.
+    pub(crate) fn may_burst(&self, now: Time, committed: u64) -> bool {
+        let floor = if self.refill.is_continuous() { PROVEN_FLOOR } else { PROVEN_FLOOR_WINDOW };
+        self.has_proven(now, floor, committed)
     }
 
     /// What a window may hold, for a request of this cost: the limit less the margins for what is not known.

@@ -4,6 +4,7 @@
 
 mod answer;
 mod guesses;
+mod interactive;
 mod merge;
 
 use std::time::Duration;
@@ -16,12 +17,13 @@ use crate::production::Production;
 use crate::quota::{Demand, Dimension, LONGEST_WINDOW, Metering, OutputRule, Quota, SHORTEST_WINDOW};
 use crate::time::Time;
 use crate::tuning::{
-    INTERACTIVE_ACTIVE, INTERACTIVE_HOLD, OUTPUT_COMMITTED, OUTPUT_MARGIN, PROVEN_FLOOR, PROVEN_PACE,
-    PROVEN_PACE_SHARED, PROVEN_SHARE, PROVEN_SPOILED, RAMP_GROWTH,
+    OUTPUT_COMMITTED, OUTPUT_MARGIN, PROVEN_PACE, PROVEN_PACE_SHARED, PROVEN_SHARE, PROVEN_SPOILED,
+    RAMP_GROWTH,
 };
 
 pub(crate) use answer::Outcome;
 use guesses::Guesses;
+use interactive::Interactive;
 
 /// More quotas than any provider has for one set of models: what errors name is not to grow without end.
 const MOST_BUCKETS: usize = 16;
@@ -40,8 +42,7 @@ pub(crate) struct Limiter {
     gate: Gate,
     closed_at: Option<Time>, // When the last round of refusals began.
     ramp_began: Option<Time>,
-    interactive_at: Option<Time>,
-    interactive_cost: [f64; 4], // Of a typical interactive request.
+    interactive: Interactive,
     bursting: bool, // The pace was raised on proof, and may be raised again as soon as anything is left.
     burst_spoiled: Option<Time>,
     guesses: Guesses,
@@ -86,8 +87,7 @@ impl Limiter {
             gate: Gate::OPEN,
             closed_at: None,
             ramp_began: None,
-            interactive_at: None,
-            interactive_cost: [0.0; 4],
+            interactive: Interactive::new(now),
             bursting: false,
             burst_spoiled: None,
             guesses: Guesses::default(),
@@ -197,7 +197,7 @@ impl Limiter {
         let underway = self.production.underway(now);
         let committed = self.committed(now);
         let cautious = self.is_cautious(now);
-        let leaves = if interactive { [0.0; 4] } else { self.interactive_hold(now) };
+        let others = if interactive { Default::default() } else { self.interactive.arrivals(now) };
         let mut latest = Ready { at: Time::ZERO, bind: Bind::Learning };
         for index in 0..self.buckets.len() {
             let dimension = self.buckets[index].dimension;
@@ -205,7 +205,7 @@ impl Limiter {
             let ask = Ask {
                 cost: charges[dimension as usize],
                 hold: applicant.hold[dimension as usize],
-                leave: leaves[dimension as usize] as u64,
+                others: others[dimension as usize],
                 underway: if produced { underway } else { 0 },
                 committed: if produced { committed } else { 0 },
                 cautious,
@@ -242,13 +242,15 @@ impl Limiter {
 
     /// The pace as a multiple of the steady rate: raised on proof only, lowered after the provider asked for it.
     fn pace(&mut self, now: Time) -> f64 {
-        let shared = self.interactive_at.is_some_and(|at| now.since(at) < INTERACTIVE_ACTIVE);
+        let shared = self.interactive.is_active(now);
         // Alone, a burst that has begun goes on almost to the end; beside others, half is always left to them.
         let allowed = self.told && !self.is_cautious(now);
         let half_left = allowed && self.all_have_proven(now, PROVEN_SHARE);
         self.bursting = allowed && !shared && (self.bursting || half_left);
         let faster = match (self.bursting, shared) {
-            (true, _) if self.all_have_proven(now, PROVEN_FLOOR) => PROVEN_PACE,
+            (true, _) if self.all_limited(now, |bucket, committed| bucket.may_burst(now, committed)) => {
+                PROVEN_PACE
+            }
             (false, true) if half_left => PROVEN_PACE_SHARED,
             _ => 1.0,
         };
@@ -256,12 +258,17 @@ impl Limiter {
     }
 
     fn all_have_proven(&self, now: Time, share: f64) -> bool {
+        self.all_limited(now, |bucket, committed| bucket.has_proven(now, share, committed))
+    }
+
+    /// Whether something holds for all buckets that limit, and what is committed of them; and there are any.
+    fn all_limited(&self, now: Time, holds: impl Fn(&Bucket, u64) -> bool) -> bool {
         let mut limited = self.buckets.iter().filter(|bucket| bucket.is_limited()).peekable();
         limited.peek().is_some()
             && limited.all(|bucket| {
                 let committed =
                     if self.charged_as_produced(bucket.dimension) { self.committed(now) } else { 0 };
-                bucket.has_proven(now, share, committed)
+                holds(bucket, committed)
             })
     }
 
@@ -274,12 +281,6 @@ impl Limiter {
     /// Whether a refusal or an outage was not long ago.
     fn is_cautious(&self, now: Time) -> bool {
         self.burst_spoiled.is_some_and(|at| now.since(at) < PROVEN_SPOILED)
-    }
-
-    /// Room that others leave for interactive requests, while there are any.
-    fn interactive_hold(&self, now: Time) -> [f64; 4] {
-        let active = self.interactive_at.is_some_and(|at| now.since(at) < INTERACTIVE_ACTIVE);
-        if active { self.interactive_cost.map(|cost| cost * INTERACTIVE_HOLD) } else { [0.0; 4] }
     }
 
     /// A refusal or an outage: from now on nothing faster than the steady pace, for some time.
@@ -302,10 +303,7 @@ impl Limiter {
         attempt: AttemptId,
     ) -> Reservation {
         if priority == Priority::Interactive {
-            self.interactive_at = Some(now);
-            for (mean, cost) in self.interactive_cost.iter_mut().zip(charges) {
-                *mean += (cost as f64 - *mean) / 20.0;
-            }
+            self.interactive.note(now, &charges);
         }
         self.gate.pass(now, attempt);
         self.slots.start();

@@ -55,8 +55,11 @@ pub(crate) const EVIDENCE_REORDER: Duration = Duration::from_millis(250);
 pub(crate) const EVIDENCE_MARGIN: f64 = 0.01;
 /// With this share of a limit proven to be left, the pace may rise.
 pub(crate) const PROVEN_SHARE: f64 = 0.5;
-/// A raised pace goes on until this share is left.
+/// A raised pace goes on until this share is left, ...
 pub(crate) const PROVEN_FLOOR: f64 = 0.01;
+/// ... or this one where nothing shows that the meter earns continuously: a window that is spent in its first
+/// seconds has nothing left for whoever comes in the others.
+pub(crate) const PROVEN_FLOOR_WINDOW: f64 = 0.15;
 /// A refusal or an outage ends a raised pace for this long.
 pub(crate) const PROVEN_SPOILED: Duration = Duration::from_secs(600);
 /// The pace on proof, while nobody interactive is served.
@@ -65,6 +68,10 @@ pub(crate) const PROVEN_PACE: f64 = 6.0;
 pub(crate) const PROVEN_PACE_SHARED: f64 = 1.05;
 /// While interactive traffic is active, others leave room for so many of its requests.
 pub(crate) const INTERACTIVE_HOLD: f64 = 1.2;
+/// Arrivals of interactive requests are averaged over this time.
+pub(crate) const INTERACTIVE_MEMORY: Duration = Duration::from_secs(30);
+/// Room that leaves the window within this time need not be kept free now.
+pub(crate) const INTERACTIVE_PATIENCE: Duration = Duration::from_secs(2);
 /// Interactive traffic counts as active this long after its last request.
 pub(crate) const INTERACTIVE_ACTIVE: Duration = Duration::from_secs(60);
 /// A refusal while headers prove this share of every limit to be left is not the limits' doing.

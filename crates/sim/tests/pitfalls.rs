@@ -160,6 +160,15 @@ fn what_is_saved_for_a_large_request_is_not_spent_by_those_after_it() {
 }
 
 #[test]
+fn a_burst_leaves_room_for_those_who_wait() {
+    // Nobody interactive comes for nine seconds, and nothing leaves a sliding window for fifty more.
+    let scenario = usual(Window::SlidingLog, Binding::Requests, Knowledge::HEADERS);
+    let outcome = run(&scenario, 5);
+    let figures = measure(&scenario, &outcome);
+    assert!(get(&figures, Metric::WaitP99) < 2.0, "{}", get(&figures, Metric::WaitP99));
+}
+
+#[test]
 fn learning_from_the_short_answers_that_end_first_does_not_overshoot() {
     let (outcome, _) = play(&usual(Window::SlidingLog, Binding::Output, Knowledge::TYPED));
     let early = outcome.throttles.iter().filter(|throttle| throttle.at < Time::ZERO + 2 * MINUTE);

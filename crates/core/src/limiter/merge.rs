@@ -18,7 +18,7 @@ impl Limiter {
         }
         self.closed_at = self.closed_at.max(other.closed_at);
         self.ramp_began = self.ramp_began.max(other.ramp_began);
-        self.interactive_at = self.interactive_at.max(other.interactive_at);
+        self.interactive.absorb(&other.interactive);
         self.burst_spoiled = self.burst_spoiled.max(other.burst_spoiled);
         self.bursting = false;
         self.told |= other.told;
