@@ -1,6 +1,7 @@
 //! The `paceline` command.
 
 mod args;
+mod ceilings;
 mod check;
 mod config;
 mod exit;

@@ -2,14 +2,13 @@
 //! key for.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use paceline::wire::provider::{Auth, Catalog, Provider};
 use paceline::{Builder, Ceilings, Client, Pool, PoolMember, Secret, Upstream};
-use paceline_core::quota::{Dimension, Quota};
 use paceline_gateway::callers::{KeyHash, check_secret};
 
 use crate::args::{self, Target};
+use crate::ceilings;
 use crate::config::{self, Config, Origin};
 use crate::exit::Failure;
 
@@ -17,8 +16,6 @@ use crate::exit::Failure;
 const COMPATIBLE: &str = "openai-compatible";
 /// The address of a provider that has none of its own, where nothing is going to be sent.
 const NOWHERE: &str = "https://plan.invalid";
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// Where a run sends.
 pub(crate) struct Destination {
@@ -38,7 +35,7 @@ impl Destination {
     /// A client for it. Typed ceilings name no models, so they hold beside the configuration: the tighter one counts.
     pub(crate) fn client(self, typed: &args::Ceilings) -> Builder {
         let mut builder = Client::builder();
-        for ceilings in ceilings(typed).into_iter().chain(self.ceilings) {
+        for ceilings in ceilings::typed(typed).into_iter().chain(self.ceilings) {
             builder = builder.ceilings(ceilings);
         }
         for upstream in self.upstreams {
@@ -49,27 +46,6 @@ impl Destination {
         }
         builder
     }
-}
-
-fn ceilings(typed: &args::Ceilings) -> Option<Ceilings> {
-    let quotas = [
-        (Dimension::Requests, MINUTE, typed.rpm),
-        (Dimension::Requests, DAY, typed.rpd),
-        (Dimension::InputTokens, MINUTE, typed.itpm),
-        (Dimension::OutputTokens, MINUTE, typed.otpm),
-        (Dimension::TotalTokens, MINUTE, typed.tpm),
-    ];
-    let mut ceilings = Ceilings::new();
-    let mut any = typed.in_flight.is_some();
-    for (dimension, window, limit) in quotas {
-        let Some(limit) = limit else { continue };
-        ceilings = ceilings.quota(Quota { dimension, window, limit });
-        any = true;
-    }
-    if let Some(slots) = typed.in_flight {
-        ceilings = ceilings.in_flight(slots);
-    }
-    any.then_some(ceilings)
 }
 
 /// Whether credentials are needed.

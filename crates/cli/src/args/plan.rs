@@ -6,7 +6,7 @@ use clap::Args;
 use paceline_mock::profile::Enforcement;
 
 use super::run::{Ceilings, Defaults, Target};
-use crate::plan::OutputTokens;
+use crate::plan::{OutputTokens, SEEDS};
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
@@ -71,6 +71,6 @@ pub(crate) struct Assumptions {
     pub(crate) window: Option<Enforcement>,
 
     /// How many runs to simulate
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = SEEDS, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) seeds: u64,
 }

@@ -1,5 +1,7 @@
 //! A plan for programs. Keys stay; new ones may come.
 
+use std::time::Duration;
+
 use paceline_sim::plan::Limited;
 use serde_json::{Value, json};
 
@@ -7,7 +9,7 @@ use super::Plan;
 use super::answers::LengthsFrom;
 use super::limits::Origin;
 use super::survey::Found;
-use super::text::{limited, seconds};
+use super::text::limited;
 
 impl Plan {
     /// For programs.
@@ -106,4 +108,9 @@ impl Plan {
 
 fn found(found: &Found) -> Value {
     json!({"lines": found.count, "first": found.first})
+}
+
+/// A span in seconds, for programs.
+fn seconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e3).round() / 1e3
 }

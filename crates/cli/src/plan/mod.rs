@@ -8,6 +8,7 @@ mod answers;
 mod assumed;
 mod calibration;
 mod json;
+mod layout;
 mod limits;
 mod money;
 mod plot;
@@ -24,7 +25,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use paceline::LearnedLimits;
 use paceline_batch::{Checked, OutputPaths, Report, RunOptions};
-use paceline_mock::profile::{Enforcement, Profile};
+use paceline_mock::profile::Enforcement;
 use paceline_sim::plan::{Forecast, Frame, Need, forecast, timeline};
 use paceline_wire::provider::Provider;
 use paceline_wire::terminal;
@@ -45,7 +46,7 @@ use crate::upstream::{self, Destination, Keys, ProcessEnvironment};
 use crate::{messages, run};
 
 /// Runs that a plan simulates unless told otherwise.
-const SEEDS: u64 = 10;
+pub(crate) const SEEDS: u64 = 10;
 /// Runs for each tier that is compared.
 const SEEDS_PER_TIER: u64 = 3;
 
@@ -94,14 +95,7 @@ impl Plan {
 
 /// Prints the plan of a batch.
 pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
-    let provider = args.target.provider.as_deref().map(upstream::known).transpose()?;
-    let destination = match args.target.mock {
-        true => mock::outline(provider),
-        false => {
-            let model = args.defaults.model.as_deref();
-            upstream::choose(&args.target, model, Keys::Unneeded, &ProcessEnvironment)?
-        }
-    };
+    let destination = destination(args)?;
     if let Some(tier) = &args.assumptions.tier {
         tiers::check(&destination.provider, tier)?;
     }
@@ -112,26 +106,38 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     let options =
         RunOptions { dry_run: true, ..RunOptions::new(args.inputs.clone(), args.output.clone(), defaults) };
     let checked = Checked::new(options).map_err(Failure::usage)?;
-    let learned = args.output.as_deref().map(learned).unwrap_or_default();
-    let premises = Premises {
-        sources: Sources {
-            tier: args.assumptions.tier.clone(),
-            ..sources(args.target.mock, learned, args.assumptions.window)?
-        },
-        provider: destination.provider.clone(),
-        accounts: args.assumptions.accounts,
-        output: args.assumptions.output_tokens,
-        tokens_per_second: args.assumptions.tokens_per_second,
-        seeds: args.assumptions.seeds,
-        compare: args.compare,
-        plot: args.plot.is_some(),
-    };
+    let premises = premises(args, &destination.provider);
     let plan = draw_up(&checked, &args.inputs, destination, &args.ceilings, premises)?;
     if let Some(path) = &args.plot {
         draw(&plan, path)?;
     }
     plan.print(args.json);
     Ok(Exit::Done)
+}
+
+/// Where the jobs would be sent.
+fn destination(args: &PlanArgs) -> Result<Destination, Failure> {
+    if args.target.mock {
+        return Ok(mock::outline(args.target.provider.as_deref().map(upstream::known).transpose()?));
+    }
+    let model = args.defaults.model.as_deref();
+    upstream::choose(&args.target, model, Keys::Unneeded, &ProcessEnvironment)
+}
+
+fn premises(args: &PlanArgs, provider: &Provider) -> Premises {
+    let assumed = &args.assumptions;
+    let learned = args.output.as_deref().map(learned).unwrap_or_default();
+    let sources = sources(args.target.mock, learned, assumed.window);
+    Premises {
+        provider: provider.clone(),
+        sources: Sources { tier: assumed.tier.clone(), ..sources },
+        accounts: assumed.accounts,
+        output: assumed.output_tokens,
+        tokens_per_second: assumed.tokens_per_second,
+        seeds: assumed.seeds,
+        compare: args.compare,
+        plot: args.plot.is_some(),
+    }
 }
 
 /// The plan of what `paceline run` with these arguments would do.
@@ -142,7 +148,7 @@ pub(crate) fn of_run(
     learned: Vec<LearnedLimits>,
 ) -> Result<Plan, Failure> {
     let premises = Premises {
-        sources: sources(args.target.mock, learned, None)?,
+        sources: sources(args.target.mock, learned, None),
         provider: destination.provider.clone(),
         accounts: 1,
         output: None,
@@ -187,15 +193,11 @@ fn draw_up(
     })
 }
 
-fn sources(mock: bool, learned: Vec<LearnedLimits>, window: Option<Enforcement>) -> Result<Sources, Failure> {
-    let mock: Option<(Profile, Enforcement)> = mock.then(mock::account);
-    let usual = mock.as_ref().map_or(Enforcement::MinuteBucket, |(_, window)| *window);
-    Ok(Sources {
-        mock: mock.map(|(profile, _)| profile),
-        tier: None,
-        learned,
-        window: window.unwrap_or(usual),
-    })
+fn sources(to_mock: bool, learned: Vec<LearnedLimits>, window: Option<Enforcement>) -> Sources {
+    let account = to_mock.then(mock::account);
+    let usual = account.as_ref().map_or(Enforcement::MinuteBucket, |(_, window)| *window);
+    let mock = account.map(|(profile, _)| profile);
+    Sources { mock, tier: None, learned, window: window.unwrap_or(usual) }
 }
 
 /// The limits that were learned beside an output; a file that cannot be used is told and left alone.

@@ -1,24 +1,20 @@
 //! A plan for people: compact, aligned, and no wider than a terminal of 80 columns.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use paceline_core::quota::{Dimension, Quota};
+use paceline_core::quota::Dimension;
 use paceline_sim::plan::{Forecast, Limited, Sketch};
 use paceline_wire::provider::Provider;
 use paceline_wire::terminal;
 
 use super::Plan;
 use super::answers::LengthsFrom;
+use super::layout::{paragraph, table};
 use super::limits::Origin;
 use super::survey::{Found, input_tokens};
-use super::tiers::TierRow;
-use crate::progress::{count, grouped, limit_name, short, span};
+use super::tiers;
+use crate::progress::{count, grouped, limit_name, span};
 
-/// Columns of a line.
-const WIDTH: usize = 80;
-/// Where text begins behind a label.
-const INDENT: usize = 11;
 /// Models that are named.
 const MODELS_NAMED: usize = 4;
 
@@ -50,7 +46,7 @@ impl Plan {
         say("unknown", self.unknown());
         say("assumed", self.assumed().join("; "));
         if !self.tiers.is_empty() {
-            text.push_str(&tiers(&self.tiers));
+            text.push_str(&tiers::text(&self.tiers));
         }
         text.truncate(text.trim_end().len());
         text
@@ -278,31 +274,6 @@ fn remedy(provider: &Provider, missing: &[Dimension]) -> String {
     }
 }
 
-fn tiers(rows: &[TierRow]) -> String {
-    let quotas = |row: &TierRow| {
-        let name = |quota: &Quota| brief(&limit_name(quota.dimension, quota.window));
-        let quota = |quota: &Quota| format!("{} {}", short(quota.limit), name(quota));
-        row.quotas.iter().map(quota).collect::<Vec<_>>().join(", ")
-    };
-    let finish = |row: &TierRow| row.finish.map_or_else(|| "never".to_owned(), span);
-    let cells = rows.iter().map(|row| [row.name.clone(), quotas(row), finish(row), row.as_of.clone()]);
-    let binds = |row: &TierRow| row.binds.map_or_else(|| "-".to_owned(), |binds| brief(&limited(binds)));
-    let notes: Vec<String> = rows.iter().map(binds).collect();
-    let mut text = table(&["tier", "limits", "finish", "as of"], &cells.collect::<Vec<_>>(), &notes);
-    let sources: BTreeSet<&str> = rows.iter().map(|row| row.source.as_str()).collect();
-    let sources: Vec<&str> = sources.into_iter().collect();
-    text.push_str(&paragraph("", &format!("last column: what binds; tiers as of {}", sources.join(" and "))));
-    text
-}
-
-/// `requests/min` as `req/min`, for narrow columns.
-fn brief(name: &str) -> String {
-    name.replace("requests", "req")
-        .replace("input tokens", "in")
-        .replace("output tokens", "out")
-        .replace("/min", "")
-}
-
 /// The name of what is limited.
 pub(super) fn limited(limited: Limited) -> String {
     match limited {
@@ -320,85 +291,14 @@ fn wrong(what: &str, found: &Found) -> String {
     format!("{} {what}: {}{more}", count(found.count, "line"), found.first.join("; "))
 }
 
-/// A label and its text, broken between words; nothing when there is no text.
-fn paragraph(label: &str, text: &str) -> String {
-    if text.is_empty() {
-        return String::new();
-    }
-    let mut out = format!("  {label:<width$}", width = INDENT - 2);
-    let mut column = INDENT;
-    for word in terminal::line(text).split(' ') {
-        let wide = word.chars().count();
-        if column > INDENT && column + 1 + wide > WIDTH {
-            out.push_str(&format!("\n{:INDENT$}", ""));
-            column = INDENT;
-        } else if column > INDENT {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += wide;
-    }
-    out.push('\n');
-    out
-}
-
-/// Rows below a heading, each with a note behind it. Words are flush left, numbers right.
-fn table(heading: &[&str; 4], rows: &[[String; 4]], notes: &[String]) -> String {
-    let heading = heading.map(str::to_owned);
-    let widths = [0, 1, 2, 3].map(|column| {
-        let all = std::iter::once(&heading).chain(rows);
-        all.map(|row: &[String; 4]| row[column].chars().count()).max().unwrap_or(0)
-    });
-    let is_words = |column: usize| column == 0 || heading[column] == "limits";
-    let line = |row: &[String; 4], note: &str| {
-        let mut line = String::new();
-        for (column, width) in widths.into_iter().enumerate() {
-            match is_words(column) {
-                true => line.push_str(&format!("  {:<width$}", row[column])),
-                false => line.push_str(&format!("  {:>width$}", row[column])),
-            }
-        }
-        format!("{}\n", format!("{line}  {note}").trim_end())
-    };
-    let rows: String = rows.iter().zip(notes).map(|(row, note)| line(row, note)).collect();
-    format!("\n{}{rows}", line(&heading, ""))
-}
-
-/// A span in seconds, for programs.
-pub(super) fn seconds(span: Duration) -> f64 {
-    (span.as_secs_f64() * 1e3).round() / 1e3
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paragraphs_stay_within_the_width() {
-        let text = paragraph("jobs", &"word ".repeat(60));
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
-        assert!(text.starts_with("  jobs     word word"), "{text}");
-        assert!(text.lines().skip(1).all(|line| line.starts_with("           word")), "{text}");
-        assert_eq!(paragraph("jobs", ""), "");
-        let long = "x".repeat(200);
-        assert_eq!(paragraph("", &long), format!("           {long}\n"));
-    }
 
     #[test]
     fn wrong_lines_are_counted_and_a_few_are_named() {
         assert_eq!(wrong("bad", &Found::default()), "");
         let found = Found { count: 5, first: vec!["a:1: x".to_owned(), "a:2: y".to_owned()] };
         assert_eq!(wrong("cannot be read", &found), "5 lines cannot be read: a:1: x; a:2: y; and 3 more");
-    }
-
-    #[test]
-    fn columns_are_aligned() {
-        let rows = [["requests/min", "200", "100", "30s"], ["input tokens/min", "100,000", "7", "0.0s"]];
-        let rows = rows.map(|row| row.map(str::to_owned));
-        let notes = ["binds".to_owned(), String::new()];
-        let text = table(&["limit", "allows", "needed", "least time"], &rows, &notes);
-        let expected = "\n  limit              allows  needed  least time\n  requests/min          200     100         30s  binds\n  input tokens/min  100,000       7        0.0s\n";
-        assert_eq!(text, expected);
     }
 }

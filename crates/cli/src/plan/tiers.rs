@@ -1,17 +1,21 @@
 //! The same jobs under each tier of their provider.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use paceline_core::quota::Quota;
 use paceline_sim::plan::{Limited, forecast};
 use paceline_wire::provider::Provider;
 
+use super::layout::{paragraph, table};
 use super::limits::Sources;
 use super::survey::Survey;
+use super::text::limited;
 use super::world::World;
 use super::{Premises, SEEDS_PER_TIER};
 use crate::config::closest;
 use crate::exit::Failure;
+use crate::progress::{limit_name, short, span};
 
 /// One tier.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,4 +76,30 @@ pub(crate) fn compare(survey: &Survey, premises: &Premises) -> Vec<TierRow> {
         .collect();
     rows.sort_by_key(|row| row.finish.unwrap_or(Duration::MAX));
     rows
+}
+
+/// The table for people.
+pub(super) fn text(rows: &[TierRow]) -> String {
+    let quotas = |row: &TierRow| {
+        let name = |quota: &Quota| brief(&limit_name(quota.dimension, quota.window));
+        let quota = |quota: &Quota| format!("{} {}", short(quota.limit), name(quota));
+        row.quotas.iter().map(quota).collect::<Vec<_>>().join(", ")
+    };
+    let finish = |row: &TierRow| row.finish.map_or_else(|| "never".to_owned(), span);
+    let cells = rows.iter().map(|row| [row.name.clone(), quotas(row), finish(row), row.as_of.clone()]);
+    let binds = |row: &TierRow| row.binds.map_or_else(|| "-".to_owned(), |binds| brief(&limited(binds)));
+    let notes: Vec<String> = rows.iter().map(binds).collect();
+    let mut text = table(&["tier", "limits", "finish", "as of"], &cells.collect::<Vec<_>>(), &notes);
+    let sources: BTreeSet<&str> = rows.iter().map(|row| row.source.as_str()).collect();
+    let sources: Vec<&str> = sources.into_iter().collect();
+    text.push_str(&paragraph("", &format!("last column: what binds; tiers as of {}", sources.join(" and "))));
+    text
+}
+
+/// `requests/min` as `req/min`, for narrow columns.
+fn brief(name: &str) -> String {
+    name.replace("requests", "req")
+        .replace("input tokens", "in")
+        .replace("output tokens", "out")
+        .replace("/min", "")
 }
