@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use http::{HeaderName, HeaderValue, Uri};
 use paceline::wire::provider::{Auth, Catalog, Provider};
 use paceline::{Builder, Ceilings, Client, Pool, PoolMember, Secret, Upstream};
 use paceline_gateway::callers::{KeyHash, check_secret};
@@ -16,6 +17,10 @@ use crate::exit::Failure;
 const COMPATIBLE: &str = "openai-compatible";
 /// The address of a provider that has none of its own, where nothing is going to be sent.
 const NOWHERE: &str = "https://plan.invalid";
+
+/// Tells a gateway of ours that the jobs of a run give way to whoever waits for an answer. It goes no further than there, and
+/// to other servers it means nothing.
+const PRIORITY: HeaderName = HeaderName::from_static("x-paceline-priority");
 
 /// Where a run sends.
 pub(crate) struct Destination {
@@ -106,7 +111,7 @@ pub(crate) fn known(name: &str) -> Result<&'static Provider, Failure> {
 /// Says why a text cannot be a base URL.
 pub(crate) fn check_url(url: &str) -> Result<(), String> {
     let fault = |what: &str| Err(format!("`{url}` {what}; write it as `https://host/path`"));
-    let Ok(uri) = url.parse::<http::Uri>() else { return fault("is not a URL") };
+    let Ok(uri) = url.parse::<Uri>() else { return fault("is not a URL") };
     match (uri.scheme_str(), uri.authority()) {
         (Some("https" | "http"), Some(authority)) if authority.as_str().contains('@') => {
             // The URL may hold a password: it is not repeated.
@@ -120,6 +125,19 @@ pub(crate) fn check_url(url: &str) -> Result<(), String> {
     }
 }
 
+/// Whether a URL leads to one of the providers themselves, who are not to hear words of ours.
+fn is_a_providers(url: &str) -> bool {
+    let place = |url: &str| {
+        let url: Uri = url.parse().ok()?;
+        let usual = if url.scheme_str() == Some("http") { 80 } else { 443 };
+        Some((url.host()?.to_ascii_lowercase(), url.port_u16().unwrap_or(usual)))
+    };
+    let mut known =
+        Catalog::embedded().providers().filter_map(|provider| place(provider.base_url.as_deref()?));
+    let asked = place(url);
+    known.any(|known| Some(known) == asked)
+}
+
 fn from_provider(
     provider: &Provider,
     url: Option<&str>,
@@ -131,6 +149,9 @@ fn from_provider(
         Some(url) => {
             check_url(url).map_err(|fault| Failure::usage(anyhow::anyhow!(fault)))?;
             upstream = upstream.base_url(url);
+            if !is_a_providers(url) {
+                upstream = upstream.header(PRIORITY, HeaderValue::from_static("batch"));
+            }
         }
         None if provider.base_url.is_none() && keys == Keys::Unneeded => {
             upstream = upstream.base_url(NOWHERE)
@@ -390,6 +411,19 @@ mod tests {
     fn an_unknown_provider_gets_a_proposal() {
         let failure = known("antropic").unwrap_err();
         assert_eq!(failure.hint.as_deref(), Some("did you mean `anthropic`?"));
+    }
+
+    #[test]
+    fn providers_are_known_by_where_they_are() {
+        for (url, theirs) in [
+            ("https://api.openai.com/v1", true),
+            ("https://API.anthropic.com:443", true),
+            ("http://127.0.0.1:11434/v1", true),
+            ("http://127.0.0.1:4000/v1", false),
+            ("https://gateway.example/openai/v1", false),
+        ] {
+            assert_eq!(is_a_providers(url), theirs, "{url}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Runs from their beginning to their exit code, against the mock inside the process.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use serde_json::Value;
 
@@ -91,6 +93,29 @@ fn the_tighter_of_flag_and_configuration_holds() {
     }
     mock.kill().unwrap();
     mock.wait().unwrap();
+}
+
+/// A gateway of ours may be at any base URL, and is to put the run behind whoever waits for an answer.
+#[test]
+fn a_run_through_a_gateway_is_of_batch_priority() {
+    let folder = tempfile::tempdir().unwrap();
+    prompts(folder.path(), 1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let seen = thread::spawn(move || {
+        let (mut caller, _) = listener.accept().unwrap();
+        let mut head = String::new();
+        let mut lines = BufReader::new(caller.try_clone().unwrap());
+        while !head.ends_with("\r\n\r\n") && lines.read_line(&mut head).unwrap() > 0 {}
+        let body = r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
+        let answer =
+            format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        caller.write_all(format!("HTTP/1.1 200 OK\r\n{answer}").as_bytes()).unwrap();
+        head
+    });
+    let ended = paceline(folder.path(), &["run", "in.jsonl", "--base-url", &base_url, "--model", "m"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(seen.join().unwrap().contains("\r\nx-paceline-priority: batch\r\n"));
 }
 
 #[test]
