@@ -4,7 +4,6 @@
 //! callers present a caller key, known by its hash, or one of the upstreams' own keys, known by its hash as well.
 
 mod allowance;
-mod clock;
 mod door;
 mod key;
 mod purse;
@@ -16,9 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use paceline::Priority;
+pub use paceline_usage::Clock;
 
 pub use allowance::{Allowance, Counted, Slice};
-pub use clock::Clock;
 pub use door::Door;
 pub use key::{KeyHash, NewKey, SHORTEST_SECRET, WeakSecret, check_secret};
 pub use purse::{Ask, Purse, Reservation, Spent};

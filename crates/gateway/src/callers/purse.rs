@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use paceline_wire::price::MicroUsd;
 
+use super::Clock;
 use super::allowance::{Account, Allowance, Counted, Slice};
-use super::clock::Clock;
 
 /// What a request is expected to take at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
