@@ -1,5 +1,7 @@
 //! What is recorded, what is on disk, and what a restart makes of it.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

@@ -90,11 +90,11 @@ impl Forwarding {
             State::Flowing(streaming) => match ready!(streaming.poll_next(cx)) {
                 Some(Ok(bytes)) => self.cutter.push(bytes, |piece| self.out.push_back(piece)),
                 Some(Err(error)) => {
-                    self.bill.settle(&streaming.trip.upstream, streaming.usage().as_ref());
+                    self.bill.settle_broken(&error, &streaming.trip, streaming.usage().as_ref());
                     self.handle_broken(&error);
                 }
                 None => {
-                    self.bill.settle(&streaming.trip.upstream, streaming.usage().as_ref());
+                    self.bill.settle(&streaming.trip, streaming.usage().as_ref());
                     self.cutter.finish(|piece| self.out.push_back(piece));
                     self.state = State::Ended;
                 }
@@ -116,7 +116,7 @@ impl Forwarding {
             }
             Ok(streaming) => {
                 // It comes too late for an answer of another kind: this one has begun as a stream.
-                self.bill.settle(&streaming.trip.upstream, streaming.usage().as_ref());
+                self.bill.settle(&streaming.trip, streaming.usage().as_ref());
                 let message = "the upstream's answer is no stream, though one was asked for";
                 self.break_with(&Outcome::new(Kind::BadGateway, message));
             }
@@ -177,10 +177,10 @@ impl http_body::Body for Forwarding {
 }
 
 impl Drop for Forwarding {
-    /// The caller has left, or all is over: what was used until now is to be paid in either case.
+    /// The caller has left, or all is over: what was sent is to be paid in either case.
     fn drop(&mut self) {
         if let State::Flowing(streaming) = &self.state {
-            self.bill.settle(&streaming.trip.upstream, streaming.usage().as_ref());
+            self.bill.settle_left(&streaming.trip, streaming.usage().as_ref());
         }
     }
 }

@@ -59,8 +59,11 @@ async fn begin(mut streaming: Streaming, manner: Manner, mut bill: Bill) -> Resp
         forward::tell_trip(response.headers_mut(), &trip);
         return response;
     }
-    let (upstream, usage) = (streaming.trip.upstream.clone(), streaming.usage());
+    let (trip, usage) = (streaming.trip.clone(), streaming.usage());
     let answer = forward::unstreamed(streaming, manner.pass_through).await;
-    bill.settle(&upstream, usage.as_ref());
+    match &answer {
+        Ok(_) => bill.settle(&trip, usage.as_ref()),
+        Err(error) => bill.settle_broken(error, &trip, usage.as_ref()),
+    }
     answer.unwrap_or_else(|error| Outcome::new(Kind::BadGateway, error.to_string()).response(manner.dialect))
 }
