@@ -118,6 +118,7 @@ impl InProcess {
             providers: [chosen, other].map(|provider| (name(provider), provider.clone())).into(),
             pools: Vec::new(),
             ceilings: Vec::new(),
+            usage: None,
             provider: chosen.clone(),
         }
     }

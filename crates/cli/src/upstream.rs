@@ -2,14 +2,13 @@
 //! key for.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use paceline::wire::provider::{Auth, Catalog, Provider};
 use paceline::{Ceilings, Pool, PoolMember, Secret, Upstream};
 use paceline_gateway::callers::{KeyHash, check_secret};
 
 use crate::args::Target;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Usage};
 use crate::exit::Failure;
 
 /// The name of the provider that stands for any server with an OpenAI-like API.
@@ -25,6 +24,8 @@ pub(crate) struct Destination {
     pub(crate) pools: Vec<Pool>,
     /// Typed ceilings of the configuration.
     pub(crate) ceilings: Vec<Ceilings>,
+    /// Where usage is recorded, if the configuration says so.
+    pub(crate) usage: Option<Usage>,
     /// The provider whose dialect lines without one of their own are sent in.
     pub(crate) provider: Provider,
 }
@@ -118,6 +119,7 @@ fn from_provider(
         upstreams: vec![upstream],
         pools: Vec::new(),
         ceilings: Vec::new(),
+        usage: None,
         provider: provider.clone(),
     })
 }
@@ -150,10 +152,14 @@ fn from_config(config: &Config, name: Option<&str>, model: Option<&str>) -> Resu
         chosen.iter().map(|upstream| upstream.account.as_deref().unwrap_or(&upstream.name)).collect();
     Ok(Destination {
         provider: preferred.unwrap_or(first).provider.clone(),
-        providers: chosen.iter().map(|upstream| (upstream.name.clone(), upstream.provider.clone())).collect(),
+        providers: chosen
+            .iter()
+            .map(|upstream| (upstream.name.clone(), config::priced(upstream.provider, &config.prices)))
+            .collect(),
+        usage: config.usage.clone(),
         upstreams: chosen
             .iter()
-            .map(|upstream| Ok(configured(upstream, &config.folder)?.0))
+            .map(|upstream| Ok(configured(upstream, config)?.0))
             .collect::<Result<_, _>>()?,
         pools,
         ceilings: config
@@ -168,9 +174,9 @@ fn from_config(config: &Config, name: Option<&str>, model: Option<&str>) -> Resu
 /// An upstream of the configuration, and what its key hashes to when that may serve as a caller's.
 pub(crate) fn configured(
     upstream: &config::Upstream,
-    folder: &Path,
+    config: &Config,
 ) -> Result<(Upstream, Option<KeyHash>), Failure> {
-    let provider = upstream.provider;
+    let provider = &config::priced(upstream.provider, &config.prices);
     let mut built = Upstream::new(upstream.name.clone(), provider.clone());
     if let Some(url) = &upstream.base_url {
         built = built.base_url(url);
@@ -184,7 +190,7 @@ pub(crate) fn configured(
     let key = match &upstream.api_key {
         Some(source) => Some(
             source
-                .read(folder)
+                .read(&config.folder)
                 .map_err(|fault| Failure::usage(anyhow::anyhow!("upstream `{}`: {fault}", upstream.name)))?,
         ),
         None => key_in(provider, &ProcessEnvironment).map(|(_, key)| key),

@@ -139,7 +139,7 @@ impl Ledger {
             priority,
             reserved,
             total: None,
-            ended: Ended::as_(Finish::Open),
+            ended: Ended::of(Finish::Open),
         };
         Record::new(Arc::new(Entry::new(row)), self.0.clone())
     }

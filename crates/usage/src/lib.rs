@@ -6,6 +6,7 @@
 //! in the file as *open*, and counts as what was reserved for it.
 
 mod clock;
+mod expected;
 mod health;
 mod ledger;
 mod queue;
@@ -18,6 +19,7 @@ mod told;
 mod writer;
 
 pub use clock::Clock;
+pub use expected::Expected;
 pub use health::Health;
 pub use ledger::{Begun, Ledger, OnFailure, Options, RETENTION};
 pub use record::{Leave, Record};

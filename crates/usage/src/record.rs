@@ -87,7 +87,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.over {
-            self.close(Ended { in_doubt: true, ..Ended::as_(Finish::Canceled) });
+            self.close(Ended { in_doubt: true, ..Ended::of(Finish::Canceled) });
         }
     }
 }
@@ -98,7 +98,13 @@ impl Leave {
     pub async fn goes_out(self) -> bool {
         let Some(committed) = self.take_down() else { return true };
         let is_on_record = match committed {
-            Ok(committed) => matches!(timeout(LONGEST_COMMIT, committed).await, Ok(Ok(()))),
+            Ok(committed) => match timeout(LONGEST_COMMIT, committed).await {
+                Ok(told) => told.is_ok(),
+                Err(_) => {
+                    self.shared.counts.set_failing("a commit takes too long".to_owned());
+                    false
+                }
+            },
             Err(()) => false,
         };
         is_on_record || self.without_record()

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use paceline_wire::price::MicroUsd;
 use rusqlite::Row;
-use serde::Serialize;
 
 use crate::schema::{self, FileError};
 use crate::spent::positive;
@@ -74,7 +73,7 @@ impl FromStr for By {
 }
 
 /// The sums of some requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// How many.
     pub requests: u64,
@@ -207,6 +206,30 @@ impl Totals {
     /// What it costs, as far as that is known.
     pub fn cost(&self) -> MicroUsd {
         MicroUsd::new(self.cost_micros)
+    }
+
+    /// All of them, by name, in the order in which programs read them.
+    pub fn fields(&self) -> [(&'static str, u64); 18] {
+        [
+            ("requests", self.requests),
+            ("done", self.done),
+            ("failed", self.failed),
+            ("refused", self.refused),
+            ("canceled", self.canceled),
+            ("open", self.open),
+            ("unknown", self.unknown),
+            ("input_tokens", self.input_tokens),
+            ("cache_read_tokens", self.cache_read_tokens),
+            ("cache_write_tokens", self.cache_write_tokens),
+            ("output_tokens", self.output_tokens),
+            ("cost_micros", self.cost_micros),
+            ("charged_micros", self.charged_micros),
+            ("unpriced", self.unpriced),
+            ("in_doubt", self.in_doubt),
+            ("attempts", self.attempts),
+            ("throttled", self.throttled),
+            ("waited_ms", self.waited_ms),
+        ]
     }
 
     /// What budgets count beyond that.

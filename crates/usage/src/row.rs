@@ -77,7 +77,7 @@ pub struct Ended {
 
 impl Ended {
     /// An end of which nothing else is known.
-    pub fn as_(finish: Finish) -> Self {
+    pub fn of(finish: Finish) -> Self {
         Self {
             finish,
             class: None,

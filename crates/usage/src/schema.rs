@@ -52,7 +52,7 @@ const TABLE: &str = "
 #[non_exhaustive]
 pub enum FileError {
     /// It cannot be opened or made.
-    #[error("the usage ledger `{}` cannot be opened: {source}", .path.display())]
+    #[error("the usage ledger `{}` cannot be opened", .path.display())]
     Open {
         /// Which.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// SQLite says no.
-    #[error("the usage ledger `{}` cannot be used: {source}", .path.display())]
+    #[error("the usage ledger `{}` cannot be used", .path.display())]
     Sqlite {
         /// Which.
         path: PathBuf,

@@ -38,7 +38,7 @@ impl Ended {
     /// It ended without an answer.
     pub fn failed(error: &SendError, candidates: &[Candidate]) -> Self {
         let refused =
-            |class| Self { class: Some(class), cost: Some(MicroUsd::ZERO), ..Self::as_(Finish::Refused) };
+            |class| Self { class: Some(class), cost: Some(MicroUsd::ZERO), ..Self::of(Finish::Refused) };
         match error {
             SendError::Failed(failed) => Self::failed_there(failed, candidates),
             SendError::Invalid { .. } => refused("invalid"),
@@ -47,11 +47,9 @@ impl Ended {
             SendError::QueueFull => refused("queue_full"),
             SendError::Vetoed => refused("not_recorded"),
             SendError::NoUpstream { class } => refused(class.name()),
-            SendError::Closed => {
-                Self { class: Some("closed"), in_doubt: true, ..Self::as_(Finish::Canceled) }
-            }
+            SendError::Closed => Self { class: Some("closed"), in_doubt: true, ..Self::of(Finish::Canceled) },
             // What a later client may say.
-            _ => Self { in_doubt: true, ..Self::as_(Finish::Failed) },
+            _ => Self { in_doubt: true, ..Self::of(Finish::Failed) },
         }
     }
 
@@ -81,7 +79,7 @@ impl Ended {
             attempts: trip.attempts,
             throttled: trip.throttled,
             exchange: trip.request_id.clone(),
-            ..Self::as_(finish)
+            ..Self::of(finish)
         }
     }
 }

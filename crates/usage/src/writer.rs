@@ -55,12 +55,10 @@ impl Writer {
         loop {
             // After a failure a connection is not trusted any more.
             let path = &self.shared.options.path;
-            let connection = self
-                .connection
-                .take()
-                .map_or_else(|| schema::open(path).map_err(|error| error.to_string()), Ok);
-            let served =
-                connection.and_then(|connection| self.serve(&connection).map_err(|error| error.to_string()));
+            let served = match self.connection.take().map_or_else(|| schema::open(path), Ok) {
+                Ok(connection) => self.serve(&connection).map_err(|error| error.to_string()),
+                Err(error) => Err(chain(&error)),
+            };
             let Err(why) = served else { return };
             self.shared.counts.set_failing(why.replace('\n', " "));
             self.give_up_waiting();
@@ -170,6 +168,12 @@ fn insert(write: &mut Statement<'_>, state: &State) -> rusqlite::Result<()> {
         ended.exchange,
     ])?;
     Ok(())
+}
+
+/// An error with its causes, outermost first.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// SQLite's integers have a sign.

@@ -12,6 +12,7 @@ use paceline_usage::{
 };
 use paceline_wire::FullUsage;
 use paceline_wire::price::MicroUsd;
+use proptest::prelude::*;
 
 const DAY: u64 = 86_400;
 const NOW: Duration = Duration::from_secs(20_000 * DAY);
@@ -40,7 +41,7 @@ fn done(input_tokens: u64, output_tokens: u64, cost: Option<u64>) -> Ended {
         cost: cost.map(MicroUsd::new),
         upstream: Some("main".into()),
         attempts: 1,
-        ..Ended::as_(Finish::Done)
+        ..Ended::of(Finish::Done)
     }
 }
 
@@ -81,7 +82,7 @@ async fn every_request_has_one_row_however_it_ends() {
     let retried = ledger.begin(begun("ci", "a"));
     assert!(retried.leave().goes_out().await && retried.leave().goes_out().await);
     retried.end(Ended { attempts: 2, ..done(1, 1, None) });
-    ledger.begin(begun("dev", "b")).end(Ended { class: Some("too_late"), ..Ended::as_(Finish::Refused) });
+    ledger.begin(begun("dev", "b")).end(Ended { class: Some("too_late"), ..Ended::of(Finish::Refused) });
     drop(ledger.begin(begun("dev", "b"))); // Its caller leaves before it has gone out.
     let left = ledger.begin(begun("dev", "b"));
     assert!(left.leave().goes_out().await);
@@ -271,4 +272,33 @@ fn many_threads_lose_nothing_and_sums_are_exact() {
     assert_eq!((seen.requests, seen.output_tokens), (10_000, 10_000));
     assert_eq!((seen.input_tokens, seen.cost_micros), (4 * 3_123_750, 4 * 3_123_750));
     assert_eq!(ledger.health().written, 10_000);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// However requests end: the sums are those of what they said, and what nobody knows is charged as what was reserved,
+    /// or as what was told if that is more.
+    #[test]
+    fn sums_are_exact(ends in prop::collection::vec((0_u64..1 << 40, 0_u64..5_000, any::<bool>()), 0..80)) {
+        let folder = Folder::new();
+        let ledger = open_at(&folder.file(), NOW);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut want = Totals::default();
+        for (tokens, cost, in_doubt) in ends {
+            let record = ledger.begin(begun("ci", "a"));
+            prop_assert!(runtime.block_on(record.leave().goes_out()));
+            record.end(Ended { in_doubt, ..done(tokens, tokens / 2, Some(cost)) });
+            want.requests += 1;
+            want.done += 1;
+            want.attempts += 1;
+            want.input_tokens += tokens;
+            want.output_tokens += tokens / 2;
+            want.cost_micros += cost;
+            want.charged_micros += if in_doubt { cost.max(1_000) } else { cost };
+            want.in_doubt += u64::from(in_doubt);
+        }
+        ledger.close();
+        prop_assert_eq!(totals(&folder.file()), want);
+    }
 }

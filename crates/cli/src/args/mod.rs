@@ -4,6 +4,7 @@ mod mock;
 mod run;
 mod serve;
 mod sim;
+mod usage;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ pub(crate) use mock::MockArgs;
 pub(crate) use run::{Ceilings, ProgressStyle, RunArgs, Target};
 pub(crate) use serve::{KeysArgs, KeysCommand, LogForm, LogLevel, OrNone, ProviderUrl, ServeArgs};
 pub(crate) use sim::SimArgs;
+pub(crate) use usage::{PricesArgs, Since, UsageArgs};
 
 /// Sends work to AI providers at the full speed of their rate limits, and loses nothing.
 #[derive(Debug, Parser)]
@@ -34,6 +36,10 @@ pub(crate) enum Command {
     Mock(Box<MockArgs>),
     /// Runs the pacing engine against models of providers, in virtual time, and prints the figures
     Sim(SimArgs),
+    /// Sums up what requests used and cost, from the usage ledger
+    Usage(UsageArgs),
+    /// Shows the prices that costs are counted by
+    Prices(PricesArgs),
     /// Checks a configuration file and says what it means
     Check(CheckArgs),
 }

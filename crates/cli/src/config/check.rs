@@ -13,6 +13,7 @@ use super::file;
 use super::place::Problem;
 use super::secret::SecretSource;
 use super::server::{self, Server};
+use super::usage::{self, OwnPrice, Usage};
 
 /// Hashes of the empty key (SHA-256, BLAKE3): whoever stored one stored nothing.
 const EMPTY_HASHES: [&str; 2] = [
@@ -38,6 +39,10 @@ pub(crate) struct Config {
     pub(crate) pools: Vec<Pool>,
     /// Our own callers, names unique.
     pub(crate) callers: Vec<CallerConfig>,
+    /// Where usage is recorded, if it is.
+    pub(crate) usage: Option<Usage>,
+    /// Prices that hold instead of the built-in ones.
+    pub(crate) prices: Vec<OwnPrice>,
 }
 
 /// One place to send to.
@@ -96,7 +101,9 @@ pub(super) fn check(file: file::File, folder: PathBuf) -> Result<Config, Problem
         file.pool.iter().map(|pool| check_pool(pool, &upstreams, &file.pool)).collect::<Result<_, _>>()?;
     let callers = file.caller.iter().map(caller).collect::<Result<Vec<_>, _>>()?;
     unique_keys(&file.caller, &callers)?;
-    Ok(Config { folder, server, upstreams, quotas, pools, callers })
+    let usage = usage::usage(&file.usage, &callers, &folder)?;
+    let prices = file.price.into_iter().map(usage::price).collect::<Result<_, _>>()?;
+    Ok(Config { folder, server, upstreams, quotas, pools, callers, usage, prices })
 }
 
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a Spanned<String>>) -> Result<(), Problem> {

@@ -7,6 +7,7 @@ mod file;
 mod place;
 mod secret;
 mod server;
+mod usage;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ pub(crate) use check::{Config, Pool, Quota, Upstream};
 pub(crate) use place::closest;
 pub(crate) use secret::{SecretSource, check as check_secret};
 pub(crate) use server::{NONE, Server};
+pub(crate) use usage::{OwnPrice, Usage, priced};
 
 use crate::exit::Failure;
 use place::Problem;

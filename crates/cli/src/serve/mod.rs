@@ -4,6 +4,7 @@ mod greeting;
 mod keeper;
 mod logs;
 mod plan;
+mod recording;
 mod running;
 mod watched;
 

@@ -5,6 +5,7 @@
 mod config;
 mod gateway;
 mod nagle;
+mod recorded;
 mod run;
 mod serve;
 mod usage;

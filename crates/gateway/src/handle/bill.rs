@@ -2,10 +2,9 @@
 
 use paceline::wire::FullUsage;
 use paceline::{Candidate, Failed, SendError, StreamError, Trip};
-use paceline_usage::{Ended, Record};
-use paceline_wire::estimate::Ratio;
+use paceline_usage::{Ended, Expected, Record};
 use paceline_wire::price;
-use paceline_wire::request::{self, Peek};
+use paceline_wire::request::Peek;
 
 use super::access::{Ask, Guard, Used};
 use crate::admin::Sent;
@@ -100,15 +99,6 @@ pub(super) fn ask(peek: Option<&Peek<'_>>, looks_up: bool, candidates: &[Candida
     let Some(peek) = peek else {
         return Ask { tokens: 0, cost: looks_up.then_some(price::MicroUsd::ZERO) };
     };
-    let mut most = Ask { tokens: 0, cost: None };
-    for candidate in candidates {
-        let provider = candidate.provider();
-        let demand = request::demand(provider, peek, &Ratio::prior(provider));
-        let output = demand.max_output_tokens.unwrap_or(0);
-        let usage =
-            FullUsage { input_tokens: demand.input_tokens, output_tokens: output, ..FullUsage::default() };
-        most.tokens = most.tokens.max(demand.input_tokens.saturating_add(output));
-        most.cost = most.cost.max(price::cost(provider, candidate.model(), &usage));
-    }
-    most
+    let Expected { tokens, cost } = Expected::of(peek, candidates);
+    Ask { tokens, cost }
 }

@@ -217,7 +217,7 @@ impl Call<'_> {
             Ok(guard) => guard,
             Err(refusal) => {
                 if let Some(record) = record {
-                    record.end(Ended { class: Some(refusal.name()), ..Ended::as_(Finish::Refused) });
+                    record.end(Ended { class: Some(refusal.name()), ..Ended::of(Finish::Refused) });
                 }
                 return Err(Outcome::refused(&refusal));
             }
