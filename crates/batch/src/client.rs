@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use paceline::{Client, Failed, Priority, Request, Response, SendError, Trip};
+use paceline::{Candidate, Client, Failed, Priority, Request, Response, SendError, Trip};
 use paceline_core::feedback::Class;
+use paceline_usage::{Begun, Ended, Expected, Leave, Ledger, Record};
 use paceline_wire::Endpoint;
 use paceline_wire::line::{Line, When};
 use paceline_wire::price::MicroUsd;
 use paceline_wire::provider::Provider;
-use paceline_wire::request;
+use paceline_wire::request::{self, Peek};
 use paceline_wire::usage::FullUsage;
 use tokio::time::Instant;
 
@@ -26,6 +27,7 @@ struct Shared {
     client: Client,
     to: Option<String>,
     providers: HashMap<String, Provider>,
+    ledger: Option<Ledger>,
     begun: (Instant, Duration), // One moment on both clocks.
     priced: Mutex<Option<PricesAsOf>>,
     /// Attempts that wait for their leave.
@@ -44,12 +46,17 @@ pub struct PricesAsOf {
 impl ClientSender {
     /// Sends through `client`. `to` names an upstream or pool, for jobs that their model doesn't lead anywhere.
     /// `providers` are the upstreams' providers, by the upstreams' names: they tell what answers cost. The client is
-    /// paused for as long as results can't be written as fast as they come.
-    pub fn new(client: Client, to: Option<String>, providers: HashMap<String, Provider>) -> Self {
+    /// paused for as long as results can't be written as fast as they come. Each job is recorded in `ledger`, if there is one.
+    pub fn new(
+        client: Client,
+        to: Option<String>,
+        providers: HashMap<String, Provider>,
+        ledger: Option<Ledger>,
+    ) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let begun = (Instant::now(), unix);
         let (priced, held_up) = (Mutex::new(None), Mutex::new(0));
-        Self { shared: Arc::new(Shared { client, to, providers, begun, priced, held_up }) }
+        Self { shared: Arc::new(Shared { client, to, providers, ledger, begun, priced, held_up }) }
     }
 
     /// How old the prices are that answers were priced by so far; `None` before the first.
@@ -68,14 +75,24 @@ impl Sender for ClientSender {
     async fn send(&self, job: Arc<Line>, start: Start) -> Reply {
         let (asked, answered, retried) = (start.clone(), start.clone(), start.clone());
         let shared = self.shared.clone();
-        let ask = move || leave(shared.clone(), asked.clone());
+        let recorded = self.shared.record(&job);
+        let record = recorded.as_ref().map(|recorded| recorded.record.leave());
+        let ask = move || leave(shared.clone(), asked.clone(), record.clone());
         let request = self.shared.request(&job).before_send(ask);
         let request = request
             .on_answer(move || answered.answered())
             .on_retry(move |maybe_billed| retried.failed(maybe_billed));
         match self.shared.client.send(request).await {
-            Ok(response) => self.shared.answered(response),
+            Ok(response) => {
+                if let Some(Recorded { record, candidates }) = recorded {
+                    record.end(Ended::answered(&response.trip, response.usage.as_ref(), &candidates));
+                }
+                self.shared.answered(response)
+            }
             Err(error) => {
+                if let Some(Recorded { record, candidates }) = recorded {
+                    record.end(Ended::failed(&error, &candidates));
+                }
                 if let SendError::Failed(failed) = &error {
                     start.failed(failed.maybe_billed);
                 }
@@ -94,16 +111,26 @@ impl Sender for ClientSender {
 
 /// Whether an attempt may go out. While one has to wait, the client starts no others: all that it would pace meanwhile
 /// would go out at once afterwards.
-async fn leave(shared: Arc<Shared>, start: Start) -> bool {
+async fn leave(shared: Arc<Shared>, start: Start, record: Option<Leave>) -> bool {
     let mut leave = std::pin::pin!(start.may_go());
-    tokio::select! {
+    let goes = tokio::select! {
         biased;
         goes = &mut leave => goes,
         () = std::future::ready(()) => {
             let _pause = Pause::begin(shared);
             leave.await
         }
+    };
+    match record {
+        Some(record) if goes => record.goes_out().await,
+        _ => goes,
     }
+}
+
+/// A job on its way, in the usage ledger.
+struct Recorded {
+    record: Record,
+    candidates: Vec<Candidate>,
 }
 
 /// The client is paused while any of these is there.
@@ -149,6 +176,22 @@ impl Shared {
         request
     }
 
+    /// Begins the job's record, where there is a ledger.
+    fn record(&self, job: &Line) -> Option<Recorded> {
+        let ledger = self.ledger.as_ref()?;
+        let peek = peek(job);
+        let model = peek.as_ref().and_then(|peek| peek.model.as_deref()).unwrap_or_default();
+        let candidates = self.client.candidates(self.to.as_deref(), &job.path, model);
+        let record = ledger.begin(Begun {
+            name: job.id.clone(),
+            model: model.to_owned(),
+            caller: job.options.tenant.clone().unwrap_or_default().into(),
+            priority: job.options.priority.unwrap_or(Priority::Batch),
+            reserved: peek.as_ref().and_then(|peek| Expected::of(peek, &candidates).cost),
+        });
+        Some(Recorded { record, candidates })
+    }
+
     /// A point in time on the clock that never jumps. What lies in the past counts as now.
     fn instant(&self, when: When) -> Instant {
         let (begun, unix) = self.begun;
@@ -157,8 +200,9 @@ impl Shared {
     }
 
     fn cost(&self, trip: &Trip, usage: Option<&FullUsage>) -> Option<MicroUsd> {
-        let price = self.providers.get(&*trip.upstream)?.price(&trip.model)?;
-        let cost = price.of(usage?);
+        let usage = usage?;
+        let price = self.providers.get(&*trip.upstream)?.price_for(&trip.model, usage)?;
+        let cost = price.of(usage);
         let mut priced = self.priced.lock().unwrap_or_else(PoisonError::into_inner);
         let (oldest, newest) = (price.as_of.clone(), price.as_of.clone());
         *priced = Some(match priced.take() {
@@ -235,13 +279,17 @@ fn is_passing(class: Class) -> bool {
 
 /// The model that the body asks for; empty when it names none.
 fn model(job: &Line) -> String {
+    peek(job).and_then(|peek| peek.model.map(std::borrow::Cow::into_owned)).unwrap_or_default()
+}
+
+/// What the body asks for, as far as it can be read.
+fn peek(job: &Line) -> Option<Peek<'_>> {
     let endpoint = Endpoint::from_path(&job.path);
     let dialect = match endpoint {
         Endpoint::Messages | Endpoint::CountTokens => paceline_wire::Dialect::Anthropic,
         _ => paceline_wire::Dialect::OpenAi,
     };
-    let peek = request::peek(dialect, endpoint, &job.body);
-    peek.ok().and_then(|peek| peek.model.map(std::borrow::Cow::into_owned)).unwrap_or_default()
+    request::peek(dialect, endpoint, &job.body).ok()
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ async fn against_a_dead_upstream_a_drain_takes_no_time_and_leaves_no_doubt() {
     let client = Client::builder().upstream(upstream).seed(1).build().unwrap();
     let desk = Desk::new(&jobs(50));
     let providers = HashMap::from([("gone".to_owned(), openai)]);
-    let run = Run::start(&desk, ClientSender::new(client.clone(), None, providers));
+    let run = Run::start(&desk, ClientSender::new(client.clone(), None, providers, None));
     while client.snapshot().await.sent < 20 {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }

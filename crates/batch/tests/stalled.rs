@@ -218,7 +218,7 @@ async fn a_client_that_is_held_up_paces_nothing_meanwhile() {
     let checked = Checked::new(RunOptions { output: None, ..desk.options() }).unwrap();
     let (orders, inbox) = mpsc::channel();
     let stream = Box::new(Stuck { orders: inbox, written: Arc::default() });
-    let sender = ClientSender::new(client.clone(), None, HashMap::from([("here".to_owned(), openai)]));
+    let sender = ClientSender::new(client.clone(), None, HashMap::from([("here".to_owned(), openai)]), None);
     let run = tokio::spawn(paceline_batch::run(checked, sender, Control::new(), Progress::new(), stream));
     while *calls.lock().unwrap() <= MOST_UNWRITTEN {
         tokio::time::sleep(Duration::from_millis(10)).await;

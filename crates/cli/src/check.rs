@@ -6,13 +6,15 @@ use paceline::Priority;
 use paceline_core::quota::Dimension;
 use paceline_gateway::Settings;
 use paceline_gateway::callers::{Allowance, Counted};
+use paceline_usage::OnFailure;
 use paceline_wire::price::MicroUsd;
 use paceline_wire::terminal;
 use toml::Spanned;
 
 use crate::args::CheckArgs;
-use crate::config::{self, Config, Quota, SecretSource, Server};
+use crate::config::{self, Config, OwnPrice, Quota, SecretSource, Server};
 use crate::exit::{Exit, Failure};
+use crate::prices::per_million;
 use crate::progress::{limit_name, span};
 
 /// Checks the file and prints what it means.
@@ -72,6 +74,26 @@ fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
         let bounds: String =
             caller.allowances.iter().map(|it| format!(", at most {}", allowance(it))).collect();
         writeln!(out, "caller `{name}`: key hash {key:?}, {priority}, weight {weight}{bounds}")?;
+    }
+    if let Some(usage) = &config.usage {
+        let kept = span(usage.retention);
+        let fails = match usage.on_failure {
+            OnFailure::Serve => "served",
+            OnFailure::Refuse => "refused",
+        };
+        let budget = usage.budget.map(|budget| format!(", all together at most {}", allowance(&budget)));
+        let (file, budget) = (usage.file.display(), budget.unwrap_or_default());
+        writeln!(out, "usage in `{file}`, kept for {kept}; requests it cannot record are {fails}{budget}")?;
+    }
+    for OwnPrice { provider, price } in &config.prices {
+        let models: Vec<String> = price.models.iter().map(ToString::to_string).collect();
+        let (input, output) = (per_million(price.input), per_million(price.output));
+        let models = models.join(", ");
+        writeln!(
+            out,
+            "price of {models} at `{provider}`: ${input} in, ${output} out per million, as of {}",
+            price.as_of
+        )?;
     }
     Ok(())
 }

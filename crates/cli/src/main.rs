@@ -6,10 +6,12 @@ mod check;
 mod config;
 mod exit;
 mod keys;
+mod ledger;
 mod limits;
 mod messages;
 mod mock;
 mod plan;
+mod prices;
 mod progress;
 mod run;
 mod sending;
@@ -19,6 +21,7 @@ mod sim;
 mod summary;
 mod units;
 mod upstream;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
         Command::Keys(args) => keys::keys(args),
         Command::Mock(args) => mock::mock(args),
         Command::Sim(args) => sim::sim(args),
+        Command::Usage(args) => usage::usage(args),
+        Command::Prices(args) => prices::prices(args),
         Command::Check(args) => check::check(args),
     };
     match ended {

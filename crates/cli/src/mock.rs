@@ -135,6 +135,7 @@ fn destination(base_url: &str, chosen: Option<&Provider>) -> Destination {
         providers: [chosen, other].map(|provider| (name(provider), provider.clone())).into(),
         pools: Vec::new(),
         ceilings: Vec::new(),
+        usage: None,
         provider: chosen.clone(),
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use crate::args::{self, ProgressStyle, RunArgs};
 use crate::exit::{Exit, Failure};
+use crate::ledger::RunLedger;
 use crate::limits::LimitsFile;
 use crate::messages;
 use crate::mock::{self, InProcess};
@@ -44,7 +45,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::install().context("cannot take signals over").map_err(Failure::stopped)?;
     let (destination, _mock) = destination(args).await?;
-    let options = options(args, &destination.provider)?;
+    let ledger = RunLedger::open(args, &destination)?;
+    let mut options = options(args, &destination.provider)?;
+    options.budget = ledger.as_ref().map_or(Ok(options.budget), |ledger| ledger.within(options.budget))?;
     if args.inputs.iter().any(|input| input.as_os_str() == "-") && io::stdin().is_terminal() {
         messages::say("reading lines from the terminal; Ctrl-D ends them");
     }
@@ -78,10 +81,14 @@ async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
         };
     }
     let client = client(args, destination, learned)?;
-    let sender = ClientSender::new(client.clone(), None, providers);
+    let sender = ClientSender::new(client.clone(), None, providers, ledger.as_ref().map(RunLedger::ledger));
     let mut session =
         Session { client, output, signals, reporter: Reporter::new(args.progress), limits, quiet };
-    session.run(checked, sender, args).await
+    let ended = session.run(checked, sender, args).await;
+    if let Some(note) = ledger.and_then(RunLedger::close).filter(|_| !quiet) {
+        messages::warning(&note);
+    }
+    ended
 }
 
 /// Says what the run would do, on stdout, and ends it there.

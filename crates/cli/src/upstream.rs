@@ -10,7 +10,7 @@ use paceline_gateway::callers::{KeyHash, check_secret};
 
 use crate::args::{self, Target};
 use crate::ceilings;
-use crate::config::{self, Config, Origin};
+use crate::config::{self, Config, Usage};
 use crate::exit::Failure;
 
 /// The name of the provider that stands for any server with an OpenAI-like API.
@@ -32,6 +32,8 @@ pub(crate) struct Destination {
     pub(crate) pools: Vec<Pool>,
     /// Typed ceilings of the configuration.
     pub(crate) ceilings: Vec<Ceilings>,
+    /// Where usage is recorded, if the configuration says so.
+    pub(crate) usage: Option<Usage>,
     /// The provider whose dialect lines without one of their own are sent in.
     pub(crate) provider: Provider,
 }
@@ -172,6 +174,7 @@ fn from_provider(
         upstreams: vec![upstream],
         pools: Vec::new(),
         ceilings: Vec::new(),
+        usage: None,
         provider: provider.clone(),
     })
 }
@@ -209,10 +212,14 @@ fn from_config(
         chosen.iter().map(|upstream| upstream.account.as_deref().unwrap_or(&upstream.name)).collect();
     Ok(Destination {
         provider: preferred.unwrap_or(first).provider.clone(),
-        providers: chosen.iter().map(|upstream| (upstream.name.clone(), upstream.provider.clone())).collect(),
+        providers: chosen
+            .iter()
+            .map(|upstream| (upstream.name.clone(), config::priced(upstream.provider, &config.prices)))
+            .collect(),
+        usage: config.usage.clone(),
         upstreams: chosen
             .iter()
-            .map(|upstream| match (configured(upstream, &config.origin), keys) {
+            .map(|upstream| match (configured(upstream, config), keys) {
                 (Ok((upstream, _)), _) => Ok(upstream),
                 (Err(_), Keys::Unneeded) => Ok(outlined(upstream)),
                 (Err(failure), Keys::Needed) => Err(failure),
@@ -241,9 +248,9 @@ fn outlined(upstream: &config::Upstream) -> Upstream {
 /// An upstream of the configuration, and what its key hashes to when that may serve as a caller's.
 pub(crate) fn configured(
     upstream: &config::Upstream,
-    origin: &Origin,
+    config: &Config,
 ) -> Result<(Upstream, Option<KeyHash>), Failure> {
-    let provider = upstream.provider;
+    let provider = &config::priced(upstream.provider, &config.prices);
     let mut built = Upstream::new(upstream.name.clone(), provider.clone());
     if let Some(url) = &upstream.base_url {
         built = built.base_url(url);
@@ -255,7 +262,7 @@ pub(crate) fn configured(
         return Ok((built.pass_through(), None));
     }
     let key = match &upstream.api_key {
-        Some(source) => Some(origin.secret(source)?),
+        Some(source) => Some(config.origin.secret(source)?),
         None => key_in(provider, &ProcessEnvironment).map(|(_, key)| key),
     };
     match key {

@@ -26,6 +26,8 @@ pub struct Trip {
     pub throttled: u32,
     /// Time between handing the request over and the start of the last attempt.
     pub waited: Duration,
+    /// Time from there to the head of an answer that said success so far.
+    pub first_byte: Option<Duration>,
     /// The provider's own name for the exchange.
     pub request_id: Option<String>,
 }

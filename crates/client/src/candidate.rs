@@ -34,6 +34,11 @@ impl Candidate {
         &self.place.provider
     }
 
+    /// Whose limits it draws on, as configured.
+    pub fn account(&self) -> &str {
+        &self.place.account
+    }
+
     /// The model's name there.
     pub fn model(&self) -> &str {
         &self.model

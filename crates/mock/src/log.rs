@@ -59,6 +59,8 @@ pub struct Record {
     pub stream: bool,
     /// Input tokens charged when it was admitted.
     pub input_tokens: u64,
+    /// Input tokens as the answer's usage tells them: what the provider bills.
+    pub prompt_tokens: u64,
     /// Output tokens produced.
     pub output_tokens: u64,
     /// The status of the answer; 0 when there was none.

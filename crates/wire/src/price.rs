@@ -69,7 +69,7 @@ impl fmt::Display for MicroUsd {
 
 /// What `usage` of `model` costs at `provider`'s list prices, rounded up; `None` when the model's price is unknown.
 pub fn cost(provider: &Provider, model: &str, usage: &FullUsage) -> Option<MicroUsd> {
-    provider.price(model).map(|price| price.of(usage))
+    provider.price_for(model, usage).map(|price| price.of(usage))
 }
 
 impl Price {
@@ -106,6 +106,10 @@ mod tests {
         cost(Catalog::embedded().provider(provider).unwrap(), model, &usage).map(MicroUsd::micros)
     }
 
+    fn long(input_tokens: u64) -> FullUsage {
+        FullUsage { input_tokens, ..FullUsage::default() }
+    }
+
     #[test]
     fn usage_costs_what_the_list_says() {
         let usage = FullUsage { input_tokens: 1_000, output_tokens: 500, ..FullUsage::default() };
@@ -126,6 +130,10 @@ mod tests {
             ("anthropic", "claude-sonnet-4-5-20250929", usage, Some(3_000 + 7_500)),
             ("anthropic", "claude-sonnet-4-5", cached, Some(30 + 7_500 + 6_000 + 6_000 + 1_500)),
             ("anthropic", "claude-opus-5", usage, None),
+            // Long prompts cost more, and nobody has told how much.
+            ("anthropic", "claude-sonnet-4-5", long(200_000), Some(600_000)),
+            ("anthropic", "claude-sonnet-4-5", long(200_001), None),
+            ("anthropic", "claude-haiku-4-5", long(200_001), Some(200_001)),
             ("openrouter", "meta-llama/llama-3:free", usage, Some(0)),
             ("ollama", "llama3", usage, None),
             // One token of 0.15 USD per million is 0.15 micro-USD: rounded up.
@@ -134,6 +142,23 @@ mod tests {
         for (provider, model, usage, want) in cases {
             assert_eq!(costs(provider, model, usage), want, "{provider} {model}");
         }
+    }
+
+    #[test]
+    fn long_prompts_cost_what_a_file_says() {
+        let file = r#"
+            [anthropic.prices."claude-sonnet-4.5+".long_context]
+            above = 1000
+            input = "6"
+            output = "22.50"
+        "#;
+        let catalog = Catalog::parse(file).unwrap();
+        let cost = |usage| cost(catalog.provider("anthropic").unwrap(), "claude-sonnet-4-5", &usage);
+        assert_eq!(cost(long(1_000)), Some(MicroUsd(3_000)));
+        assert_eq!(cost(long(1_001)), Some(MicroUsd(6_006)));
+        // The whole prompt counts, and what is read from the cache costs as other input unless the file says more.
+        let cached = FullUsage { cache_read_tokens: 1_000, output_tokens: 2, ..long(1) };
+        assert_eq!(cost(cached), Some(MicroUsd(6 + 6_000 + 45)));
     }
 
     #[test]

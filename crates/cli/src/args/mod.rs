@@ -5,6 +5,7 @@ mod plan;
 mod run;
 mod serve;
 mod sim;
+mod usage;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub(crate) use plan::PlanArgs;
 pub(crate) use run::{Ceilings, Defaults, ProgressStyle, RunArgs, Target};
 pub(crate) use serve::{KeysArgs, KeysCommand, LogForm, LogLevel, OrNone, ProviderUrl, ServeArgs};
 pub(crate) use sim::SimArgs;
+pub(crate) use usage::{PricesArgs, Since, UsageArgs};
 
 /// Sends work to AI providers at the full speed of their rate limits, and loses nothing.
 #[derive(Debug, Parser)]
@@ -38,6 +40,10 @@ pub(crate) enum Command {
     Mock(Box<MockArgs>),
     /// Runs the pacing engine against models of providers, in virtual time, and prints the figures
     Sim(SimArgs),
+    /// Sums up what requests used and cost, from the usage ledger
+    Usage(UsageArgs),
+    /// Shows the prices that costs are counted by
+    Prices(PricesArgs),
     /// Checks a configuration file and says what it means
     Check(CheckArgs),
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use paceline_wire::price::MicroUsd;
 
+use super::OrNone;
 use crate::units;
 
 #[derive(Clone, Debug, Args)]
@@ -18,6 +19,11 @@ pub(crate) struct RunArgs {
     /// stdout, and then a second run starts from the beginning
     #[arg(short, long, value_name = "OUT.jsonl")]
     pub(crate) output: Option<PathBuf>,
+
+    /// The usage ledger to record each job in, which `paceline usage` sums up; or `none` [default: that of the
+    /// configuration, if it names one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) usage: Option<OrNone<PathBuf>>,
 
     /// How to show what happens, on stderr
     #[arg(long, value_enum, value_name = "STYLE", default_value_t)]

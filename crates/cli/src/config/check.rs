@@ -14,6 +14,7 @@ use super::place::Problem;
 use super::pools::{self, Pool};
 use super::secret::SecretSource;
 use super::server::{self, Server};
+use super::usage::{self, OwnPrice, Usage};
 
 /// Hashes of the empty key (SHA-256, BLAKE3): whoever stored one stored nothing.
 const EMPTY_HASHES: [&str; 2] = [
@@ -39,6 +40,10 @@ pub(crate) struct Config {
     pub(crate) pools: Vec<Pool>,
     /// Our own callers, names unique.
     pub(crate) callers: Vec<CallerConfig>,
+    /// Where usage is recorded, if it is.
+    pub(crate) usage: Option<Usage>,
+    /// Prices that hold instead of the built-in ones.
+    pub(crate) prices: Vec<OwnPrice>,
 }
 
 /// One place to send to.
@@ -83,7 +88,9 @@ pub(super) fn check(file: file::File, origin: &Origin) -> Result<Config, Problem
     let pools = pools::check(&file.pool, &upstreams)?;
     let callers = file.caller.iter().map(caller).collect::<Result<Vec<_>, _>>()?;
     unique_keys(&file.caller, &callers)?;
-    Ok(Config { origin: origin.clone(), server, upstreams, quotas, pools, callers })
+    let usage = usage::usage(&file.usage, &callers, origin.folder())?;
+    let prices = file.price.into_iter().map(usage::price).collect::<Result<_, _>>()?;
+    Ok(Config { origin: origin.clone(), server, upstreams, quotas, pools, callers, usage, prices })
 }
 
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a Spanned<String>>) -> Result<(), Problem> {

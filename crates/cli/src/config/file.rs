@@ -1,7 +1,10 @@
 //! The configuration file as people write it: keys and their forms, not yet checked against each other.
 
+use std::path::PathBuf;
+
 use paceline_wire::price::MicroUsd;
 use paceline_wire::provider::rate::Rate;
+use paceline_wire::provider::{Date, LongContextFile, PicoUsd};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use toml::Spanned;
@@ -18,6 +21,8 @@ pub(super) struct File {
     pub(super) quota: Vec<Quota>,
     pub(super) pool: Vec<Pool>,
     pub(super) caller: Vec<Caller>,
+    pub(super) usage: Usage,
+    pub(super) price: Vec<Price>,
 }
 
 /// `[server]`: where the gateway listens.
@@ -93,6 +98,41 @@ pub(super) struct Caller {
     #[serde(default)]
     pub(super) tokens: Rates,
     pub(super) budget: Option<Budget>,
+}
+
+/// `[usage]`: the usage ledger.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Usage {
+    pub(super) file: Option<Spanned<PathBuf>>,
+    pub(super) retention: Option<Span>,
+    pub(super) on_failure: OnFailure,
+    pub(super) budget: Option<Spanned<Budget>>,
+}
+
+/// What becomes of requests while the ledger cannot be written.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnFailure {
+    #[default]
+    Serve,
+    Refuse,
+}
+
+/// `[[price]]`: what some models of a provider cost, in USD per million tokens.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Price {
+    pub(super) provider: Spanned<String>,
+    pub(super) models: Spanned<Vec<String>>,
+    pub(super) as_of: Date,
+    pub(super) input: PicoUsd,
+    pub(super) output: PicoUsd,
+    pub(super) cache_read: Option<PicoUsd>,
+    pub(super) cache_write: Option<PicoUsd>,
+    pub(super) cache_write_1h: Option<PicoUsd>,
+    pub(super) batch_percent: Option<Spanned<u32>>,
+    pub(super) long_context: Option<LongContextFile>,
 }
 
 /// The class of a caller's requests.

@@ -9,6 +9,7 @@ mod place;
 mod pools;
 mod secret;
 mod server;
+mod usage;
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ pub(crate) use place::closest;
 pub(crate) use pools::Pool;
 pub(crate) use secret::{SecretSource, check as check_secret};
 pub(crate) use server::{NONE, Server};
+pub(crate) use usage::{OwnPrice, Usage, priced};
 
 use crate::exit::Failure;
 use place::Problem;

@@ -43,10 +43,14 @@ impl Origin {
         &self.text
     }
 
-    /// Reads a secret from the place that the file names. A relative path starts at the file's folder.
+    /// Where relative paths start.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Reads a secret from the place that the file names.
     pub(crate) fn secret(&self, source: &Spanned<SecretSource>) -> Result<String, Failure> {
-        let folder = self.path.parent().unwrap_or(Path::new(""));
-        source.get_ref().read(folder).map_err(|fault| self.fault(source.span(), fault))
+        source.get_ref().read(self.folder()).map_err(|fault| self.fault(source.span(), fault))
     }
 
     /// What is wrong with these bytes.

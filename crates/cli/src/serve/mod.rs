@@ -5,6 +5,7 @@ mod handover;
 mod keeper;
 mod logs;
 mod plan;
+mod recording;
 mod running;
 mod watched;
 

@@ -13,7 +13,7 @@ use paceline_gateway::callers::{CallerConfig, KeyHash, check_secret};
 use toml::Spanned;
 
 use crate::args::{OrNone, ProviderUrl, ServeArgs};
-use crate::config::{self, Config, Origin, SecretSource, Server};
+use crate::config::{self, Config, Origin, SecretSource, Server, Usage};
 use crate::exit::Failure;
 use crate::upstream::{self, Environment};
 
@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) drain: Duration,
     /// Who is let in; `None` passes everybody's own key on.
     pub(super) keys: Option<Keys>,
+    /// Where usage is recorded, if it is.
+    pub(super) usage: Option<Usage>,
     upstreams: Vec<Upstream>,
     pools: Vec<Pool>,
     ceilings: Vec<Ceilings>,
@@ -100,7 +102,8 @@ impl Plan {
     fn new(server: Server, upstreams: Vec<Upstream>, keys: Option<Keys>) -> Self {
         let Server { listen, admin, settings, drain, waiting, .. } = server;
         let (pools, ceilings) = (Vec::new(), Vec::new());
-        Self { listen, admin, admin_token: None, settings, drain, keys, upstreams, pools, ceilings, waiting }
+        let (admin_token, usage) = (None, None);
+        Self { listen, admin, admin_token, settings, drain, keys, usage, upstreams, pools, ceilings, waiting }
     }
 
     fn pass_through(urls: &[ProviderUrl]) -> Result<Self, Failure> {
@@ -146,7 +149,7 @@ impl Plan {
             server.admin_token.as_ref().map(|source| admin_token(source, &config.origin)).transpose()?;
         let (mut upstreams, mut hashes) = (Vec::new(), Vec::new());
         for upstream in &config.upstreams {
-            let (built, hash) = upstream::configured(upstream, &config.origin)?;
+            let (built, hash) = upstream::configured(upstream, &config)?;
             hashes.extend(hash.map(|hash| (upstream.name.clone(), hash)));
             upstreams.push(built);
         }
@@ -155,11 +158,12 @@ impl Plan {
         if let Some(keys) = &keys {
             nobody_could_call(keys)?;
         }
-        let Config { pools, quotas, .. } = &config;
+        let Config { pools, quotas, usage, .. } = &config;
         Ok(Self {
             pools: pools.iter().map(|pool| upstream::pool_of(pool, &config)).collect(),
             ceilings: quotas.iter().map(upstream::ceilings_of).collect(),
             admin_token: token,
+            usage: usage.clone(),
             ..Self::new(server, upstreams, keys)
         })
     }

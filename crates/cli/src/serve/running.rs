@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use super::keeper::Keeper;
 use super::plan::{Keys, Plan, state_folder};
+use super::recording::Recording;
 use super::watched::Watched;
 use super::{greeting, handover, logs};
 use crate::args::ServeArgs;
@@ -55,6 +56,7 @@ pub(super) struct Running<'a> {
     bound: (SocketAddr, Option<SocketAddr>), // As asked for: a reload cannot move them.
     admin: Option<(Drain, JoinHandle<()>)>,
     keeper: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    recording: Option<Recording>,
 }
 
 impl<'a> Running<'a> {
@@ -81,10 +83,13 @@ impl<'a> Running<'a> {
             log(event);
         });
         let client = told.build().map_err(Failure::usage)?;
-        let callers = Arc::new(callers(&Callers::pass_through(clock), plan.keys.as_ref()));
+        let callers = Arc::new(callers(&Callers::pass_through(clock), &plan));
         for spending in &state.spending {
             spending.restore(&callers);
         }
+        let recording =
+            plan.usage.as_ref().map(|usage| Recording::begin(usage, &callers, clock)).transpose()?;
+        let ledger = recording.as_ref().map(Recording::ledger);
         let (settings, seen) = watch::channel(Arc::new(plan.settings.clone()));
         let (callers, known) = watch::channel(callers);
         let (token, asked) = watch::channel(plan.admin_token);
@@ -94,13 +99,14 @@ impl<'a> Running<'a> {
         let addresses = (address(&listener), admin_listener.as_ref().map(address));
         let catalog = Arc::new(Catalog::embedded().clone());
         let door = Arc::new(Door::new(known.clone()));
-        let gateway = Gateway::new(client.clone(), catalog, seen.clone(), door);
+        let gateway = Gateway::new(client.clone(), catalog, seen.clone(), door, ledger.clone());
         let observed = Observed::new(gateway, counters.clone(), drain.clone());
         tokio::spawn(front::serve(listener, seen.clone(), observed, drain.clone()));
         let admin = admin_listener.map(|listener| {
             let desk = Admin {
                 client: client.clone(),
                 callers: known.clone(),
+                ledger: ledger.clone(),
                 counters: counters.clone(),
                 ready: is_ready,
                 orders: give,
@@ -134,6 +140,7 @@ impl<'a> Running<'a> {
             bound: (plan.listen, plan.admin),
             admin,
             keeper,
+            recording,
         })
     }
 
@@ -152,12 +159,19 @@ impl<'a> Running<'a> {
                     Order::Drain => break,
                     Order::Reload(reply) => drop(reply.send(self.reload())),
                 },
-                _ = looks.tick() => if self.watched.as_mut().is_some_and(Watched::has_changed) {
-                    drop(self.reload());
-                },
+                _ = looks.tick() => self.look(),
             }
         }
         Ok(self.end().await)
+    }
+
+    fn look(&mut self) {
+        if let Some(recording) = &mut self.recording {
+            recording.look();
+        }
+        if self.watched.as_mut().is_some_and(Watched::has_changed) {
+            drop(self.reload());
+        }
     }
 
     /// Reads the configuration again and puts it in force, or leaves everything as it is.
@@ -180,9 +194,18 @@ impl<'a> Running<'a> {
             return Err(Failure::usage(anyhow!("the addresses to listen on cannot change while serving"))
                 .hint("start the gateway again"));
         }
+        if !Recording::stays(self.recording.as_ref(), plan.usage.as_ref()) {
+            return Err(Failure::usage(anyhow!(
+                "the usage ledger cannot change while serving, but for its budget"
+            ))
+            .hint("start the gateway again"));
+        }
         // The client refuses what it cannot use; after it nothing can fail.
         self.client.reconfigure(plan.client(Vec::new())).map_err(Failure::usage)?;
-        let renewed = callers(&self.callers.borrow(), plan.keys.as_ref());
+        let renewed = callers(&self.callers.borrow(), &plan);
+        if let Some(recording) = &self.recording {
+            recording.handle_reload(&renewed);
+        }
         self.callers.send_replace(Arc::new(renewed));
         self.settings.send_replace(Arc::new(plan.settings));
         self.token.send_replace(plan.admin_token);
@@ -214,6 +237,9 @@ impl<'a> Running<'a> {
                 warn!("the state could not be saved in time");
             }
         }
+        if let Some(recording) = self.recording.take() {
+            recording.end(LAST_SAVE).await;
+        }
         if let Some((drain, _)) = self.admin.take() {
             drain.stop();
         }
@@ -223,10 +249,11 @@ impl<'a> Running<'a> {
 }
 
 /// Whom to let in. What was spent so far stays spent.
-fn callers(before: &Callers, keys: Option<&Keys>) -> Callers {
+fn callers(before: &Callers, plan: &Plan) -> Callers {
+    let keys = plan.keys.as_ref();
     let keys: Option<(&[CallerConfig], _)> =
-        keys.map(|keys| (keys.callers.as_slice(), keys.upstreams.iter().cloned()));
-    before.renewed(keys)
+        keys.map(|Keys { callers, upstreams }| (callers.as_slice(), upstreams.iter().cloned()));
+    before.renewed(keys).bounded(plan.usage.as_ref().and_then(|usage| usage.budget))
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {

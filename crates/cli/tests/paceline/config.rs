@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::gateway::gateway;
 use crate::{command, ended, paceline};
 
+const PRICE: &str = "[[price]]\nprovider = \"openai\"\nmodels = [\"x\"]\nas_of = \"2026-11-01\"\n";
 const UPSTREAM: &str = "[[upstream]]\nname = \"a\"\nprovider = \"anthropic\"\n";
 const TWO_DIALECTS: &str = "[[upstream]]\nname = \"a\"\nprovider = \"anthropic\"\n\
     [[upstream]]\nname = \"b\"\nprovider = \"openai\"\n";
@@ -79,6 +80,20 @@ fn every_fault_names_its_line_its_key_and_a_remedy() {
             "a budget without a window",
             "[[caller]]\nname = \"ci\"\nkey_hash = \"\"\nbudget = \"20 USD\"\n".to_owned(),
         ),
+        ("a budget for all and no ledger", "[usage]\nbudget = \"5 USD/day\"\n".to_owned()),
+        (
+            "a ledger that forgets what a budget needs",
+            "[usage]\nfile = \"u.db\"\nretention = \"1h\"\nbudget = \"5 USD/day\"\n".to_owned(),
+        ),
+        ("neither served nor refused", "[usage]\nfile = \"u.db\"\non_failure = \"hope\"\n".to_owned()),
+        ("a price that is no price", format!("{PRICE}input = \"cheap\"\noutput = \"1\"\n")),
+        ("a price of nobody", PRICE.replace("openai", "opnai") + "input = \"1\"\noutput = \"1\"\n"),
+        ("a price for nothing", PRICE.replace("\"x\"", "") + "input = \"1\"\noutput = \"1\"\n"),
+        (
+            "a price without a day",
+            format!("{PRICE}input = \"1\"\noutput = \"1\"\n").replace("2026-11-01", "lately"),
+        ),
+        ("more than the whole price", format!("{PRICE}input = \"1\"\noutput = \"1\"\nbatch_percent = 150\n")),
         ("open to the world", "[server]\nlisten = \"0.0.0.0:4000\"\n".to_owned()),
         ("no address", "[server]\nlisten = \"localhost\"\n".to_owned()),
         ("one address for both", "[server]\nadmin = \"127.0.0.1:4000\"\n".to_owned()),

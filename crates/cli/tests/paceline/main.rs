@@ -6,6 +6,7 @@ mod config;
 mod gateway;
 mod nagle;
 mod plan;
+mod recorded;
 mod run;
 mod serve;
 mod usage;

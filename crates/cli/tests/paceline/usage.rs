@@ -17,6 +17,8 @@ fn help_reads_well() {
         ("help_mock", &["mock", "--help"]),
         ("help_sim", &["sim", "--help"]),
         ("help_check", &["check", "--help"]),
+        ("help_usage", &["usage", "--help"]),
+        ("help_prices", &["prices", "--help"]),
     ] {
         let ended = paceline(folder.path(), args);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{name}");
@@ -26,7 +28,7 @@ fn help_reads_well() {
 
 #[test]
 fn bad_usage_ends_with_2_and_says_why() {
-    let cases: [&[&str]; 22] = [
+    let cases: [&[&str]; 29] = [
         &[],
         &["rnu"],
         &["run"],
@@ -49,6 +51,13 @@ fn bad_usage_ends_with_2_and_says_why() {
         &["serve", "--listen", "localhost"],
         &["keys", "new"],
         &["keys", "new", "--name", ""],
+        &["usage"],
+        &["usage", "--file", "nowhere.db"],
+        &["usage", "--file", "u.db", "--by", "mood"],
+        &["usage", "--file", "u.db", "--since", "7"],
+        &["usage", "--file", "u.db", "--csv", "--json"],
+        &["prices", "--model", "nobody-knows"],
+        &["run", "in.jsonl", "--mock", "--usage"],
     ];
     let folder = tempfile::tempdir().unwrap();
     let mut said = String::new();

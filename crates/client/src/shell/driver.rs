@@ -220,6 +220,7 @@ impl Driver {
         pending.tell_retry(); // Before the next attempt asks for its leave.
         pending.attempts += 1;
         pending.waited = pending.submitted.elapsed();
+        pending.first_byte = None;
         let ways = directory.ways_of(target);
         let send_as = ways
             .iter()

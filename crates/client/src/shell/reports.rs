@@ -19,6 +19,7 @@ impl Driver {
             _ if !self.attempts.contains_key(&attempt) => {}
             Report::Head { limits, organisation } => {
                 self.publish_head(attempt);
+                self.note_first_byte(attempt);
                 self.note_affinity(attempt);
                 self.belongs(now, attempt, organisation);
                 self.engine.handle_event(now, Event::Head { attempt, limits });
@@ -59,6 +60,13 @@ impl Driver {
         let Some(pending) = self.requests.get(&running.request) else { return };
         if let Some(value) = pending.work.affinity {
             self.affinities.set(value, running.upstream);
+        }
+    }
+
+    fn note_first_byte(&mut self, attempt: AttemptId) {
+        let Some(running) = self.attempts.get(&attempt) else { return };
+        if let Some(pending) = self.requests.get_mut(&running.request) {
+            pending.first_byte = Some(running.sent.elapsed());
         }
     }
 

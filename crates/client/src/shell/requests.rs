@@ -29,6 +29,7 @@ pub(super) struct Pending {
     pub(super) attempts: u32,
     pub(super) throttled: u32,
     pub(super) waited: Duration,
+    pub(super) first_byte: Option<Duration>,
     /// The next attempt takes a new connection: a reused one had died.
     pub(super) fresh: bool,
     /// The last failure.
@@ -52,6 +53,7 @@ impl Pending {
             attempts: 0,
             throttled: 0,
             waited: Duration::ZERO,
+            first_byte: None,
             fresh: false,
             last: None,
             maybe_billed: false,
@@ -83,6 +85,7 @@ impl Pending {
             attempts: self.attempts,
             throttled: self.throttled,
             waited: self.waited,
+            first_byte: self.first_byte,
             request_id,
         }
     }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use paceline::core::engine::Health;
 use paceline::{LimiterStanding, Snapshot};
+use paceline_usage::Ledger;
 use paceline_wire::Dialect;
 
 use super::counters::{Attempts, Counters, Outcome, WAITS};
 use super::page::Page;
-use crate::callers::Caller;
+use crate::callers::{Allowance, Callers};
 
 /// Meters that are shown at most: in pass-through every credential has its own, and callers name the models.
 const MOST_LIMITERS: usize = 500;
@@ -20,7 +21,8 @@ const PRIORITIES: [&str; 3] = ["interactive", "normal", "batch"];
 pub(super) fn page(
     counters: &Counters,
     snapshot: &Snapshot,
-    callers: &[std::sync::Arc<Caller>],
+    callers: &Callers,
+    ledger: Option<&Ledger>,
     is_ready: bool,
 ) -> String {
     let mut page = Page::default();
@@ -30,6 +32,9 @@ pub(super) fn page(
     limits(&mut page, &snapshot.limiters);
     upstreams(&mut page, snapshot);
     spending(&mut page, callers);
+    if let Some(ledger) = ledger {
+        recording(&mut page, ledger);
+    }
     page.finish()
 }
 
@@ -124,22 +129,56 @@ fn upstreams(page: &mut Page, snapshot: &Snapshot) {
     }
 }
 
-fn spending(page: &mut Page, callers: &[std::sync::Arc<Caller>]) {
-    let standing: Vec<_> = callers.iter().map(|caller| (&caller.name, caller.purse.standing())).collect();
-    let families = [
-        ("paceline_caller_limit", "What a caller may use in a window; money in millionths of a US dollar."),
-        ("paceline_caller_used", "What a caller used in the last window, reservations included."),
-    ];
-    for (family, (name, help)) in families.into_iter().enumerate() {
-        page.family(name, "gauge", help);
-        for (caller, allowances) in &standing {
-            for (allowance, spent) in allowances {
-                let window = window(allowance.window);
-                let labels =
-                    [("caller", &***caller), ("dimension", allowance.counted.name()), ("window", &window)];
-                page.sample(name, &labels, if family == 0 { allowance.limit } else { *spent });
-            }
+fn spending(page: &mut Page, callers: &Callers) {
+    let own: Vec<_> =
+        callers.callers().iter().map(|caller| (&*caller.name, caller.purse.standing())).collect();
+    let total: Vec<_> = callers.total().map(|total| ("", total.standing())).into_iter().collect();
+    let families =
+        [("paceline_caller", &own, "a caller"), ("paceline_budget", &total, "all callers together")];
+    for (family, standing, whose) in families {
+        let limit = format!("What {whose} may use in a window; money in millionths of a US dollar.");
+        let used = format!("What {whose} used in the last window, reservations included.");
+        amounts(page, &format!("{family}_limit"), &limit, standing, |(allowance, _)| allowance.limit);
+        amounts(page, &format!("{family}_used"), &used, standing, |(_, spent)| *spent);
+    }
+}
+
+/// One sample for each allowance of each caller.
+fn amounts(
+    page: &mut Page,
+    name: &str,
+    help: &str,
+    standing: &[(&str, Vec<(Allowance, u64)>)],
+    amount: fn(&(Allowance, u64)) -> u64,
+) {
+    page.family(name, "gauge", help);
+    for (caller, allowances) in standing {
+        for each in allowances {
+            let window = window(each.0.window);
+            let labels = [("caller", *caller), ("dimension", each.0.counted.name()), ("window", &window)];
+            page.sample(name, &labels, amount(each));
         }
+    }
+}
+
+fn recording(page: &mut Page, ledger: &Ledger) {
+    let health = ledger.health();
+    let singles = [
+        (
+            "failing",
+            "gauge",
+            "1 while the usage ledger cannot be written.",
+            u64::from(health.failing.is_some()),
+        ),
+        ("queued", "gauge", "Requests that wait to be written to the usage ledger.", health.queued as u64),
+        ("rows_written_total", "counter", "Rows written to the usage ledger.", health.written),
+        ("rows_dropped_total", "counter", "Rows that the usage ledger has lost.", health.dropped),
+        ("unrecorded_total", "counter", "Requests sent without being on record first.", health.unrecorded),
+    ];
+    for (name, kind, help, value) in singles {
+        let name = format!("paceline_usage_ledger_{name}");
+        page.family(&name, kind, help);
+        page.sample(&name, &[], value);
     }
 }
 

@@ -13,6 +13,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE}
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use paceline::Client;
+use paceline_usage::Ledger;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -38,6 +39,8 @@ pub struct Admin {
     pub client: Client,
     /// Whose spending is shown.
     pub callers: watch::Receiver<Arc<Callers>>,
+    /// Whose health is shown, where there is one.
+    pub ledger: Option<Ledger>,
     /// What was counted.
     pub counters: Arc<Counters>,
     /// False once the process drains.
@@ -99,7 +102,8 @@ impl Admin {
     async fn metrics(&self) -> Response<Body> {
         let snapshot = self.client.snapshot().await;
         let callers = self.callers.borrow().clone();
-        let page = metrics::page(&self.counters, &snapshot, callers.callers(), *self.ready.borrow());
+        let page =
+            metrics::page(&self.counters, &snapshot, &callers, self.ledger.as_ref(), *self.ready.borrow());
         answer(StatusCode::OK, page::CONTENT_TYPE, page)
     }
 

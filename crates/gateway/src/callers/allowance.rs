@@ -146,6 +146,18 @@ impl Account {
         }
     }
 
+    /// Takes note of another account of the past: in each slice, the larger one counts.
+    pub(super) fn recall(&mut self, now: Duration, charged: impl Iterator<Item = (Duration, u64)>) {
+        let mut other = Self::new(self.allowance);
+        other.restore(charged.map(|(start, amount)| Slice { start, amount }));
+        for slice in &mut other.slices {
+            let known = self.slices.iter().find(|known| known.start == slice.start);
+            slice.amount = slice.amount.saturating_sub(known.map_or(0, |known| known.amount));
+        }
+        self.restore(other.slices.into_iter());
+        self.forget(now);
+    }
+
     /// What is to be kept.
     pub(super) fn slices(&mut self, now: Duration) -> Vec<Slice> {
         self.forget(now);

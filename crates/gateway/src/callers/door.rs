@@ -24,15 +24,16 @@ impl Door {
 impl Gatekeeper for Door {
     fn admit(&self, presented: Option<&Presented>, address: IpAddr) -> Result<Admitted, Refusal> {
         let callers = self.0.borrow().clone();
+        let total = callers.total().cloned();
         let key = presented.map(|presented| KeyHash::from(*presented.hash()));
         match callers.authenticate(key, address) {
-            Access::PassThrough => Ok(admitted("", Priority::default(), true, None)),
+            Access::PassThrough => Ok(admitted("", Priority::default(), true, None, total)),
             // Tenants of our own have names of their own: no caller is taken for an upstream.
             Access::UpstreamKey(name) => {
-                Ok(admitted(&format!("key of {name}"), Priority::default(), false, None))
+                Ok(admitted(&format!("key of {name}"), Priority::default(), false, None, total))
             }
             Access::Caller(caller) => {
-                Ok(admitted(&caller.name, caller.priority, false, Some(caller.purse.clone())))
+                Ok(admitted(&caller.name, caller.priority, false, Some(caller.purse.clone()), total))
             }
             Access::Refused { wait: Some(wait) } => Err(Refusal::TooManyTries { wait }),
             Access::Refused { wait: None } => Err(Refusal::Unauthenticated),
@@ -40,20 +41,36 @@ impl Gatekeeper for Door {
     }
 }
 
-fn admitted(tenant: &str, priority: Priority, pass_through: bool, purse: Option<Arc<Purse>>) -> Admitted {
-    let purse = purse.map(|purse| Arc::new(Bounded(purse)) as Arc<dyn access::Purse>);
+fn admitted(
+    tenant: &str,
+    priority: Priority,
+    pass_through: bool,
+    own: Option<Arc<Purse>>,
+    total: Option<Arc<Purse>>,
+) -> Admitted {
+    let bounded = own.is_some() || total.is_some();
+    let purse = bounded.then(|| Arc::new(Bounded { own, total }) as Arc<dyn access::Purse>);
     Admitted { tenant: tenant.into(), priority, pass_through, purse }
 }
 
-struct Bounded(Arc<Purse>);
+/// The bounds of a caller, and those of all together.
+struct Bounded {
+    own: Option<Arc<Purse>>,
+    total: Option<Arc<Purse>>,
+}
 
 impl access::Purse for Bounded {
     fn reserve(&self, ask: &access::Ask) -> Result<Box<dyn Guard>, Refusal> {
         let ask = super::Ask { tokens: ask.tokens, cost: ask.cost };
-        match self.0.reserve(&ask) {
-            Ok(reservation) => Ok(Box::new(Held(reservation))),
-            Err(spent) => Err(refusal(spent)),
-        }
+        // Whatever is held already is given back when the next purse says no.
+        let own = self.own.as_ref().map(|own| own.reserve(&ask)).transpose().map_err(refusal)?;
+        let total = self.total.as_ref().map(|total| total.reserve(&ask)).transpose();
+        let total = total.map_err(|spent| match refusal(spent) {
+            Refusal::Spent { wait, .. } => Refusal::Spent { what: access::Spent::Total, wait },
+            Refusal::TooMuch { .. } => Refusal::TooMuch { what: access::Spent::Total },
+            other => other,
+        })?;
+        Ok(Box::new(Held([own, total])))
     }
 }
 
@@ -74,14 +91,15 @@ fn what(counted: Counted) -> access::Spent {
 }
 
 /// Given back when it is dropped unsettled: then nothing was sent.
-struct Held(Reservation);
+struct Held([Option<Reservation>; 2]);
 
 impl Guard for Held {
     fn settle(self: Box<Self>, used: Option<Used>) {
-        let mut reservation = self.0;
-        match used {
-            Some(Used { tokens, cost }) => reservation.settle(&super::Ask { tokens, cost }),
-            None => reservation.mark_sent(),
+        for mut reservation in self.0.into_iter().flatten() {
+            match used {
+                Some(Used { tokens, cost }) => reservation.settle(&super::Ask { tokens, cost }),
+                None => reservation.mark_sent(),
+            }
         }
     }
 }

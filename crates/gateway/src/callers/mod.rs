@@ -4,7 +4,6 @@
 //! callers present a caller key, known by its hash, or one of the upstreams' own keys, known by its hash as well.
 
 mod allowance;
-mod clock;
 mod door;
 mod key;
 mod purse;
@@ -16,9 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use paceline::Priority;
+pub use paceline_usage::Clock;
+use paceline_usage::Spent as Charged;
 
 pub use allowance::{Allowance, Counted, Slice};
-pub use clock::Clock;
 pub use door::Door;
 pub use key::{KeyHash, NewKey, SHORTEST_SECRET, WeakSecret, check_secret};
 pub use purse::{Ask, Purse, Reservation, Spent};
@@ -71,6 +71,7 @@ pub enum Access {
 pub struct Callers {
     known: Option<HashMap<KeyHash, Access>>, // None: pass-through.
     callers: Vec<Arc<Caller>>,
+    total: Option<Arc<Purse>>, // What all may use together.
     tries: Arc<Mutex<Tries>>,
     clock: Clock,
 }
@@ -78,7 +79,8 @@ pub struct Callers {
 impl Callers {
     /// Everybody's own credential goes upstream.
     pub fn pass_through(clock: Clock) -> Self {
-        Self { known: None, callers: Vec::new(), tries: Arc::new(Mutex::new(Tries::new())), clock }
+        let tries = Arc::new(Mutex::new(Tries::new()));
+        Self { known: None, callers: Vec::new(), total: None, tries, clock }
     }
 
     /// Only callers who present one of these keys, or one of the upstreams' keys, are let in.
@@ -95,9 +97,9 @@ impl Callers {
         &self,
         keys: Option<(&[CallerConfig], impl IntoIterator<Item = (String, KeyHash)>)>,
     ) -> Self {
-        let (tries, clock) = (self.tries.clone(), self.clock);
+        let (total, tries, clock) = (self.total.clone(), self.tries.clone(), self.clock);
         let Some((configs, upstream_keys)) = keys else {
-            return Self { known: None, callers: Vec::new(), tries, clock };
+            return Self { known: None, callers: Vec::new(), total, tries, clock };
         };
         let mut known = HashMap::new();
         for (upstream, key) in upstream_keys {
@@ -107,7 +109,39 @@ impl Callers {
         for (config, caller) in configs.iter().zip(&callers) {
             known.insert(config.key, Access::Caller(caller.clone()));
         }
-        Self { known: Some(known), callers, tries, clock }
+        Self { known: Some(known), callers, total, tries, clock }
+    }
+
+    /// The same with another budget for all callers together, or without one: what was spent so far stays.
+    pub fn bounded(mut self, budget: Option<Allowance>) -> Self {
+        self.total = match (budget, self.total) {
+            (None, _) => None,
+            (Some(budget), None) => Some(Arc::new(Purse::new(&[budget], self.clock))),
+            (Some(budget), Some(purse)) => {
+                purse.reconfigure(&[budget]);
+                Some(purse)
+            }
+        };
+        self
+    }
+
+    /// Takes note of what the usage ledger says was charged by earlier processes.
+    pub fn recall(&self, charged: &[Charged]) {
+        let money = |charged: &Charged| (charged.at, charged.amount.micros());
+        if let Some(total) = &self.total {
+            total.recall(Counted::Money, charged.iter().map(money));
+        }
+        for caller in &self.callers {
+            let own = charged.iter().filter(|charged| charged.caller == *caller.name);
+            caller.purse.recall(Counted::Money, own.map(money));
+        }
+    }
+
+    /// The longest window of a budget, if there is a budget at all.
+    pub fn longest_budget(&self) -> Option<Duration> {
+        let purses = self.callers.iter().map(|caller| &caller.purse).chain(&self.total);
+        let standing = purses.flat_map(|purse| purse.standing());
+        standing.filter(|(it, _)| it.counted == Counted::Money).map(|(it, _)| it.window).max()
     }
 
     fn caller(&self, config: &CallerConfig) -> Arc<Caller> {
@@ -137,6 +171,11 @@ impl Callers {
     /// Our own callers.
     pub fn callers(&self) -> &[Arc<Caller>] {
         &self.callers
+    }
+
+    /// What all may use together, if that is bounded.
+    pub fn total(&self) -> Option<&Arc<Purse>> {
+        self.total.as_ref()
     }
 
     /// Whether everybody's own credential goes upstream.

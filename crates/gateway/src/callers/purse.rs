@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use paceline_wire::price::MicroUsd;
 
+use super::Clock;
 use super::allowance::{Account, Allowance, Counted, Slice};
-use super::clock::Clock;
 
 /// What a request is expected to take at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,6 +116,15 @@ impl Purse {
             if (account.allowance.counted, account.allowance.window) == (counted, window) {
                 account.restore(slices.iter().copied());
             }
+        }
+    }
+
+    /// Takes note of what earlier processes were charged, by another account of the same: of two that differ, the larger
+    /// one counts.
+    pub fn recall(&self, counted: Counted, charged: impl Iterator<Item = (Duration, u64)> + Clone) {
+        let now = self.clock.now();
+        for account in self.lock().iter_mut().filter(|account| account.allowance.counted == counted) {
+            account.recall(now, charged.clone());
         }
     }
 
@@ -285,6 +294,19 @@ mod tests {
         assert!(matches!(purse.reserve(&ask(1, 1)), Err(Spent::UsedUp { .. })));
         held.settle(&ask(100, 20)); // Its windows are partly gone; what is left is corrected or stands.
         assert!(purse.standing()[0].1 <= 60);
+    }
+
+    #[test]
+    fn of_two_accounts_of_the_past_the_larger_one_counts() {
+        let after = purse();
+        let (now, hour) = (Duration::from_secs(1_000_000), Duration::from_secs(3_600));
+        after.restore(Counted::Money, DAY, &[Slice { start: now - hour, amount: 30 }]);
+        let charged =
+            [(now - 2 * DAY, 50), (now - 2 * hour, 15), (now - hour, 12), (now - hour, 12), (now, 5)];
+        after.recall(Counted::Money, charged.into_iter());
+        assert_eq!(spent(&after), [0, 0, 15 + 30 + 5]);
+        after.recall(Counted::Money, charged.into_iter());
+        assert_eq!(spent(&after), [0, 0, 15 + 30 + 5], "it is the same past");
     }
 
     #[test]

@@ -87,6 +87,21 @@ pub enum Refusal {
     Unpriced,
 }
 
+impl Refusal {
+    /// The word in the usage ledger.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Refusal::Unauthenticated | Refusal::TooManyTries { .. } => "unauthenticated",
+            Refusal::Unpriced => "unpriced",
+            Refusal::Spent { what, .. } | Refusal::TooMuch { what } => match what {
+                Spent::Requests => "requests",
+                Spent::Tokens => "tokens",
+                Spent::Budget | Spent::Total => "budget",
+            },
+        }
+    }
+}
+
 /// What a caller has used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spent {
@@ -96,6 +111,8 @@ pub enum Spent {
     Tokens,
     /// Its money.
     Budget,
+    /// The money of all callers together.
+    Total,
 }
 
 /// Everybody may, with a credential of their own.

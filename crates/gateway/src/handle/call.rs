@@ -1,5 +1,6 @@
 //! One call that was let in: from its body to its answer.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -7,6 +8,8 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response};
 use paceline::{Credential, Priority, Request, Streaming};
+use paceline_usage::{Begun, Ended, Finish, Leave, Ledger, Record};
+use paceline_wire::price::MicroUsd;
 use paceline_wire::request::{self, Peek};
 use paceline_wire::{Dialect, Endpoint};
 use tokio::time::{Instant, timeout};
@@ -29,6 +32,8 @@ const BEGUN_BY_NOW: Duration = Duration::from_secs(10);
 /// One call.
 pub(super) struct Call<'a> {
     pub(super) shared: &'a Shared,
+    /// What the caller will know it by.
+    pub(super) id: &'a str,
     pub(super) head: &'a Parts,
     pub(super) route: &'a Route<'a>,
     pub(super) presented: Option<Presented>,
@@ -51,7 +56,7 @@ impl Call<'_> {
                 ask = ask.affinity(number);
             }
         }
-        let (bill, ask) = self.open_bill(peek, ask)?;
+        let (bill, ask) = self.open_bill(peek, priority, ask)?;
         let turn = self.turn(peek, &body, priority, deadline);
         let Route { dialect, endpoint, .. } = *self.route;
         let manner = Manner { dialect, endpoint, pass_through: self.admitted.pass_through, drops_usage };
@@ -190,23 +195,50 @@ impl Call<'_> {
         self.shared.client.candidates(self.to(), &self.route.path, model)
     }
 
-    /// Reserves what the request may use, where the caller has a purse, and has it noted when something is sent.
-    fn open_bill(&self, peek: Option<&Peek<'_>>, ask: Request) -> Result<(Bill, Request), Outcome> {
+    /// Reserves what the request may use, where there is a purse to pay from, begins its record, where there is a ledger,
+    /// and has it noted when something is sent.
+    fn open_bill(
+        &self,
+        peek: Option<&Peek<'_>>,
+        priority: Priority,
+        ask: Request,
+    ) -> Result<(Bill, Request), Outcome> {
         let sent = self.head.extensions.get::<Sent>().cloned().unwrap_or_default();
-        let ask = ask.before_send({
-            let sent = sent.clone();
-            move || {
-                sent.mark();
-                std::future::ready(true)
-            }
-        });
-        let Some(purse) = &self.admitted.purse else { return Ok((Bill::default(), ask)) };
+        let (purse, ledger) = (&self.admitted.purse, &self.shared.ledger);
+        if purse.is_none() && ledger.is_none() {
+            return Ok((Bill::default(), ask.before_send(noted(sent, None))));
+        }
         let candidates = peek.map(|peek| self.candidates(peek)).unwrap_or_default();
         let looks_up = matches!(self.head.method, Method::GET | Method::HEAD | Method::DELETE);
-        let guard = purse
-            .reserve(&bill::ask(peek, looks_up, &candidates))
-            .map_err(|refusal| Outcome::refused(&refusal))?;
-        Ok((Bill::new(guard, sent, candidates), ask))
+        let most = bill::ask(peek, looks_up, &candidates);
+        let record =
+            ledger.as_ref().map(|ledger| self.record(ledger, peek, priority, most.cost)).transpose()?;
+        let guard = match purse.as_ref().map(|purse| purse.reserve(&most)).transpose() {
+            Ok(guard) => guard,
+            Err(refusal) => {
+                if let Some(record) = record {
+                    record.end(Ended { class: Some(refusal.name()), ..Ended::of(Finish::Refused) });
+                }
+                return Err(Outcome::refused(&refusal));
+            }
+        };
+        let ask = ask.before_send(noted(sent.clone(), record.as_ref().map(Record::leave)));
+        Ok((Bill::new(guard, record, sent, candidates), ask))
+    }
+
+    fn record(
+        &self,
+        ledger: &Ledger,
+        peek: Option<&Peek<'_>>,
+        priority: Priority,
+        reserved: Option<MicroUsd>,
+    ) -> Result<Record, Outcome> {
+        if !ledger.takes() {
+            return Err(Outcome::unrecordable());
+        }
+        let model = peek.and_then(|peek| peek.model.as_deref()).unwrap_or_default().to_owned();
+        let (name, caller) = (self.id.to_owned(), self.admitted.tenant.clone());
+        Ok(ledger.begin(Begun { name, model, caller, priority, reserved }))
     }
 
     /// The turn to wait for where others begin with the same, and Anthropic is to remember it.
@@ -231,6 +263,20 @@ impl Call<'_> {
 
     fn hasher(&self) -> impl std::hash::Hasher + use<> {
         std::hash::BuildHasher::build_hasher(&self.shared.hashing)
+    }
+}
+
+/// What is asked before each attempt: it is noted that something goes out, and taken down.
+fn noted(
+    sent: Sent,
+    leave: Option<Leave>,
+) -> impl Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync + 'static {
+    move || {
+        sent.mark();
+        match &leave {
+            Some(leave) => Box::pin(leave.clone().goes_out()),
+            None => Box::pin(std::future::ready(true)),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use paceline::Client;
+use paceline_usage::Ledger;
 use paceline_wire::provider::Catalog;
 use paceline_wire::{Dialect, Endpoint};
 use tokio::sync::watch;
@@ -62,6 +63,7 @@ struct Shared {
     catalog: Arc<Catalog>,
     settings: watch::Receiver<Arc<Settings>>,
     gatekeeper: Arc<dyn Gatekeeper>,
+    ledger: Option<Ledger>,
     models: Models,
     fanout: Arc<Fanout>,
     /// By how requests begin, which may be long: quick before all else. Nobody is let in by it.
@@ -70,18 +72,20 @@ struct Shared {
 }
 
 impl Gateway {
-    /// A gateway that sends through `client` what `gatekeeper` lets in. The paths of `catalog`'s providers are known.
+    /// A gateway that sends through `client` what `gatekeeper` lets in, and records it in `ledger`, if there is one. The paths of `catalog`'s providers are known.
     pub fn new(
         client: Client,
         catalog: Arc<Catalog>,
         settings: watch::Receiver<Arc<Settings>>,
         gatekeeper: Arc<dyn Gatekeeper>,
+        ledger: Option<Ledger>,
     ) -> Self {
         Self(Arc::new(Shared {
             client,
             catalog,
             settings,
             gatekeeper,
+            ledger,
             models: Models::default(),
             fanout: Arc::new(Fanout::new()),
             hashing: foldhash::quality::RandomState::default(),
@@ -93,10 +97,10 @@ impl Gateway {
 
 impl Handler for Gateway {
     async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-        let mut response = self.0.answer(request, peer).await;
-        let id = self.0.last_id.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{:016x}", self.0.last_id.fetch_add(1, Ordering::Relaxed));
+        let mut response = self.0.answer(request, peer, &id).await;
         // Sixteen hexadecimal digits are always a header's value.
-        if let Ok(id) = HeaderValue::try_from(format!("{id:016x}")) {
+        if let Ok(id) = HeaderValue::try_from(id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         response
@@ -104,7 +108,7 @@ impl Handler for Gateway {
 }
 
 impl Shared {
-    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer, id: &str) -> Response<Body> {
         let (mut head, body) = request.into_parts();
         headers::strip_connection(&mut head.headers);
         if head.uri.path() == "/" {
@@ -114,7 +118,7 @@ impl Shared {
         let Some(route) = route::find(&head.method, &head.uri, speaks_anthropic, &self.catalog) else {
             return nothing_here(&head, speaks_anthropic);
         };
-        let answered = self.let_in(&head, &route, body, peer).await;
+        let answered = self.let_in(&head, &route, body, peer, id).await;
         answered.unwrap_or_else(|outcome| outcome.response(route.dialect))
     }
 
@@ -125,6 +129,7 @@ impl Shared {
         route: &Route<'_>,
         body: Incoming,
         peer: Peer,
+        id: &str,
     ) -> Result<Response<Body>, Outcome> {
         if route::carries_secret(&head.uri) {
             let message = "the URL carries a credential, and URLs are logged; send it as `authorization: Bearer <key>` or `x-api-key: <key>`";
@@ -149,7 +154,7 @@ impl Shared {
             Ok(body) => body,
             Err(refusal) => return Ok(refusal.response(route.dialect)),
         };
-        let call = Call { shared: self, head, route, presented, admitted, settings };
+        let call = Call { shared: self, id, head, route, presented, admitted, settings };
         call.answer(body).await
     }
 }

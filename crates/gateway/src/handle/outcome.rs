@@ -78,10 +78,20 @@ impl Outcome {
             SendError::QueueFull => Self::passing(Kind::Unavailable, message, SOON),
             SendError::NoUpstream { class } => Self::out_of_service(class, message, pass_through),
             SendError::Failed(failed) => Self::failed(*failed, message, pass_through),
+            SendError::Vetoed => Self::unrecordable(),
             SendError::Closed => Self::passing(Kind::Unavailable, "the gateway is stopping", SOON),
             // What a later client may say.
             _ => Self::new(Kind::Internal, message),
         }
+    }
+
+    /// Nothing may be sent that the usage ledger does not take down.
+    pub(super) fn unrecordable() -> Self {
+        Self::passing(
+            Kind::Unavailable,
+            "the usage ledger cannot be written; ask whoever runs the gateway",
+            SOON,
+        )
     }
 
     /// What a caller is told who may not.
@@ -100,11 +110,15 @@ impl Outcome {
             Refusal::Spent { what: Spent::Tokens, wait } => {
                 Self::passing(Kind::RateLimited, "this key's own limit of tokens is reached", *wait)
             }
+            Refusal::TooMuch { what: Spent::Total } => Self::new(
+                Kind::TooLarge,
+                "the request may cost more than the whole budget of this gateway; lower `max_tokens`",
+            ),
             Refusal::TooMuch { what } => {
                 let what = match what {
                     Spent::Requests => "requests",
                     Spent::Tokens => "tokens",
-                    Spent::Budget => "money",
+                    Spent::Budget | Spent::Total => "money",
                 };
                 Self::new(
                     Kind::TooLarge,
@@ -115,11 +129,15 @@ impl Outcome {
             }
             Refusal::Unpriced => Self::new(
                 Kind::Forbidden,
-                "this key has a budget, and the price of the model is not known; ask whoever runs the gateway",
+                "there is a budget, and the price of the model is not known; ask whoever runs the gateway",
             ),
             Refusal::Spent { what: Spent::Budget, wait } => Self {
                 wait: Some(*wait),
                 ..Self::new(Kind::Budget, "the budget of this key is spent; ask whoever runs the gateway")
+            },
+            Refusal::Spent { what: Spent::Total, wait } => Self {
+                wait: Some(*wait),
+                ..Self::new(Kind::Budget, "the budget of this gateway is spent; ask whoever runs it")
             },
         }
     }
@@ -332,6 +350,7 @@ mod tests {
             (SendError::TooLate { wait: None }, want(429, "rate_limit_error", YES, Some(5))),
             (SendError::QueueFull, want(503, "overloaded_error", YES, Some(5))),
             (SendError::Closed, want(503, "overloaded_error", YES, Some(5))),
+            (SendError::Vetoed, want(503, "overloaded_error", YES, Some(5))),
             (none(Class::Auth), want(502, "api_error", NO, None)),
             (none(Class::Money), want(429, "billing_error", NO, None)),
             (none(Class::Overloaded), want(503, "overloaded_error", YES, Some(5))),

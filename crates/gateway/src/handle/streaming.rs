@@ -90,7 +90,7 @@ impl Forwarding {
             State::Flowing(streaming) => match ready!(streaming.poll_next(cx)) {
                 Some(Ok(bytes)) => self.cutter.push(bytes, |piece| self.out.push_back(piece)),
                 Some(Err(error)) => {
-                    self.bill.settle(&streaming.trip, streaming.usage().as_ref());
+                    self.bill.settle_broken(&error, &streaming.trip, streaming.usage().as_ref());
                     self.handle_broken(&error);
                 }
                 None => {
@@ -177,10 +177,10 @@ impl http_body::Body for Forwarding {
 }
 
 impl Drop for Forwarding {
-    /// The caller has left, or all is over: what was used until now is to be paid in either case.
+    /// The caller has left, or all is over: what was sent is to be paid in either case.
     fn drop(&mut self) {
         if let State::Flowing(streaming) = &self.state {
-            self.bill.settle(&streaming.trip, streaming.usage().as_ref());
+            self.bill.settle_left(&streaming.trip, streaming.usage().as_ref());
         }
     }
 }

@@ -61,6 +61,9 @@ async fn begin(mut streaming: Streaming, manner: Manner, mut bill: Bill) -> Resp
     }
     let (trip, usage) = (streaming.trip.clone(), streaming.usage());
     let answer = forward::unstreamed(streaming, manner.pass_through).await;
-    bill.settle(&trip, usage.as_ref());
+    match &answer {
+        Ok(_) => bill.settle(&trip, usage.as_ref()),
+        Err(error) => bill.settle_broken(error, &trip, usage.as_ref()),
+    }
     answer.unwrap_or_else(|error| Outcome::new(Kind::BadGateway, error.to_string()).response(manner.dialect))
 }

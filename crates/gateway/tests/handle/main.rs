@@ -9,6 +9,7 @@ mod hostile;
 mod lists;
 mod passing;
 mod provider;
+mod records;
 mod streams;
 mod support;
 mod upstream;

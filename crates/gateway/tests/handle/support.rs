@@ -9,6 +9,7 @@ use paceline_gateway::front::{self, Drain};
 use paceline_gateway::handle::Presented;
 use paceline_gateway::handle::access::{Admitted, Ask, Gatekeeper, Guard, PassThrough, Purse, Refusal, Used};
 use paceline_gateway::{Gateway, Settings};
+use paceline_usage::Ledger;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -85,12 +86,26 @@ pub(crate) fn both(server: &Server) -> Builder {
 }
 
 pub(crate) async fn start(builder: Builder, settings: Settings, gatekeeper: Arc<dyn Gatekeeper>) -> Stand {
+    stand(builder, settings, gatekeeper, None).await
+}
+
+/// A keyed gateway that records what it serves.
+pub(crate) async fn recorded(builder: Builder, gatekeeper: Keyed, ledger: Ledger) -> Stand {
+    stand(builder, Settings::default(), Arc::new(gatekeeper), Some(ledger)).await
+}
+
+async fn stand(
+    builder: Builder,
+    settings: Settings,
+    gatekeeper: Arc<dyn Gatekeeper>,
+    ledger: Option<Ledger>,
+) -> Stand {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, receiver) = watch::channel(Arc::new(settings));
     let client = builder.build().unwrap();
     let catalog = Arc::new(Catalog::embedded().clone());
-    let gateway = Gateway::new(client.clone(), catalog, receiver.clone(), gatekeeper);
+    let gateway = Gateway::new(client.clone(), catalog, receiver.clone(), gatekeeper, ledger);
     tokio::spawn(front::serve(listener, receiver, gateway, Drain::default()));
     Stand { address, client, _settings: sender }
 }

@@ -91,6 +91,7 @@ impl Visit {
             attempt,
             stream: false,
             input_tokens: 0,
+            prompt_tokens: 0,
             output_tokens: 0,
             status: 0,
             refused: None,
@@ -137,6 +138,7 @@ impl Visit {
         };
         self.track.note(|record| {
             record.model.clone_from(&asked.model);
+            record.prompt_tokens = asked.input_tokens;
             record.stream = asked.stream;
         });
         let chosen = self.choose(key, &asked, body);

@@ -4,7 +4,8 @@ use paceline_core::quota::{Dimension, Quota};
 
 use super::catalog::CatalogError;
 use super::file::{LimitFile, PriceFile, ProviderFile, TierFile};
-use super::{CacheReads, ModelPool, Pattern, Price, Provider, Tier, TierLimit};
+use super::price::Rates;
+use super::{CacheReads, ModelPool, Origin, Pattern, Price, Provider, Tier, TierLimit};
 
 /// The provider called `name`, or the name of a key that it lacks.
 pub(super) fn checked(name: &str, file: ProviderFile) -> Result<Provider, CatalogError> {
@@ -66,15 +67,14 @@ fn tier_limit(file: LimitFile) -> TierLimit {
 }
 
 fn price((name, file): (String, PriceFile)) -> Price {
-    let cache_write = file.cache_write.unwrap_or(file.input);
-    Price {
-        models: patterns(file.models.unwrap_or_else(|| vec![name])),
-        as_of: file.as_of.0,
-        input: file.input.0,
-        output: file.output.0,
-        cache_read: file.cache_read.unwrap_or(file.input).0,
-        cache_write: cache_write.0,
-        cache_write_1h: file.cache_write_1h.unwrap_or(cache_write).0,
-        batch_percent: file.batch_percent.unwrap_or(100),
-    }
+    let models = patterns(file.models.unwrap_or_else(|| vec![name]));
+    let usual = Rates {
+        input: file.input,
+        output: file.output,
+        cache_read: file.cache_read,
+        cache_write: file.cache_write,
+        cache_write_1h: file.cache_write_1h,
+    };
+    let percent = file.batch_percent.unwrap_or(100);
+    usual.price(Origin::BuiltIn, models, file.as_of, percent, file.long_context)
 }

@@ -119,6 +119,26 @@ pub(super) struct PriceFile {
     pub(super) cache_write_1h: Option<PicoUsd>,
     /// Default: 100, no batch price.
     pub(super) batch_percent: Option<u32>,
+    /// Default: as short ones.
+    pub(super) long_context: Option<LongContextFile>,
+}
+
+/// What prompts above a length cost. Without rates nobody knows.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LongContextFile {
+    /// Prompt tokens up to which the usual rates hold.
+    pub above: u64,
+    /// As in a price.
+    pub input: Option<PicoUsd>,
+    /// As in a price.
+    pub output: Option<PicoUsd>,
+    /// As in a price.
+    pub cache_read: Option<PicoUsd>,
+    /// As in a price.
+    pub cache_write: Option<PicoUsd>,
+    /// As in a price.
+    pub cache_write_1h: Option<PicoUsd>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -144,7 +164,7 @@ impl Deref for Rates {
 /// USD per million tokens, held as pico-USD per token.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct PicoUsd(pub(super) u64);
+pub struct PicoUsd(pub u64);
 
 impl TryFrom<String> for PicoUsd {
     type Error = String;
@@ -162,7 +182,7 @@ impl TryFrom<String> for PicoUsd {
 /// A calendar date as `YYYY-MM-DD`.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Date(pub(super) String);
+pub struct Date(pub String);
 
 impl TryFrom<String> for Date {
     type Error = String;

@@ -7,6 +7,7 @@ mod catalog;
 mod checked;
 mod file;
 mod model;
+mod price;
 pub mod rate;
 
 use paceline_core::quota::{Metering, Quota};
@@ -14,7 +15,9 @@ use serde::Deserialize;
 
 use crate::dialect::Dialect;
 pub use catalog::{Catalog, CatalogError, EMBEDDED};
+pub use file::{Date, LongContextFile, PicoUsd};
 pub use model::Pattern;
+pub use price::{LongContext, Origin, Price, Rates};
 
 /// A company's API (or a server of one's own) with its rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,27 +200,6 @@ pub struct TierLimit {
     pub in_flight: Option<u32>,
 }
 
-/// What some models cost, in pico-USD (10^-12 USD) per token: $1 per million tokens is 1,000,000.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Price {
-    /// Which models.
-    pub models: Vec<Pattern>,
-    /// When this was the list price, as `YYYY-MM-DD`.
-    pub as_of: String,
-    /// Input that misses the cache.
-    pub input: u64,
-    /// Output, thinking included.
-    pub output: u64,
-    /// Input read from the cache.
-    pub cache_read: u64,
-    /// Input written to the cache for five minutes.
-    pub cache_write: u64,
-    /// Input written to the cache for an hour.
-    pub cache_write_1h: u64,
-    /// What the provider's own batch API takes of these prices, in percent.
-    pub batch_percent: u32,
-}
-
 impl Provider {
     /// Whether tokens that `model` reads from the prompt cache are free of charge against the limits.
     pub fn cache_reads_free(&self, model: &str) -> bool {
@@ -229,15 +211,6 @@ impl Provider {
     pub fn pool<'a>(&'a self, model: &'a str) -> &'a str {
         let pool = self.pools.iter().find(|pool| pool.models.iter().any(|pattern| pattern.matches(model)));
         pool.map_or(model, |pool| &pool.name)
-    }
-
-    /// What `model` costs; `None` when nobody told.
-    pub fn price(&self, model: &str) -> Option<&Price> {
-        let weighed = self.prices.iter().filter_map(|price| {
-            let best = price.models.iter().filter(|p| p.matches(model)).map(Pattern::weight).max()?;
-            Some((best, price))
-        });
-        weighed.max_by_key(|(weight, _)| *weight).map(|(_, price)| price)
     }
 
     /// What the tier called `tier` grants to `model`.

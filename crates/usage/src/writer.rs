@@ -1,0 +1,186 @@
+//! The one thread that writes: what has queued up, in one transaction; again and again while the disk fails.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Statement, params};
+use tokio::sync::oneshot;
+
+use crate::ledger::Shared;
+use crate::queue::MOST_QUEUED;
+use crate::record::{Entry, State};
+use crate::schema;
+
+/// Rows are on disk this long after the fact, and what a commit takes: a kill loses no more.
+pub const WINDOW: Duration = Duration::from_millis(50);
+/// Between two tries while nothing can be written.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at what has become too old.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// Rows that are taken out at once; more follow with the next commits.
+const PRUNE_STEP: i64 = 500;
+
+const WRITE: &str = "
+    INSERT INTO request VALUES (
+        ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24
+    ) ON CONFLICT (id) DO UPDATE SET
+        finish = excluded.finish, class = excluded.class, sent_as = excluded.sent_as, upstream = excluded.upstream,
+        account = excluded.account, input_tokens = excluded.input_tokens,
+        cache_read_tokens = excluded.cache_read_tokens, cache_write_tokens = excluded.cache_write_tokens,
+        output_tokens = excluded.output_tokens, in_doubt = excluded.in_doubt, cost_micros = excluded.cost_micros,
+        charged_micros = excluded.charged_micros, waited_ms = excluded.waited_ms,
+        first_byte_ms = excluded.first_byte_ms, total_ms = excluded.total_ms, attempts = excluded.attempts,
+        throttled = excluded.throttled, exchange = excluded.exchange";
+const PRUNE: &str = "
+    DELETE FROM request WHERE id IN (
+        SELECT id FROM request WHERE begun_ms < ?1 ORDER BY begun_ms LIMIT ?2
+    )";
+
+/// Writes until the queue ends.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    connection: Option<Connection>,
+    /// Taken from the queue and not yet on disk.
+    backlog: Vec<Arc<Entry>>,
+    prune_at: Instant,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, connection: Connection) -> Self {
+        Self { shared, connection: Some(connection), backlog: Vec::new(), prune_at: Instant::now() }
+    }
+
+    pub(crate) fn run(mut self) {
+        let mut is_last_try = false;
+        loop {
+            // After a failure a connection is not trusted any more.
+            let path = &self.shared.options.path;
+            let served = match self.connection.take().map_or_else(|| schema::open(path), Ok) {
+                Ok(connection) => self.serve(&connection).map_err(|error| error.to_string()),
+                Err(error) => Err(chain(&error)),
+            };
+            let Err(why) = served else { return };
+            self.shared.counts.set_failing(why.replace('\n', " "));
+            self.give_up_waiting();
+            if is_last_try {
+                self.shared.counts.add_dropped(self.backlog.len());
+                return;
+            }
+            is_last_try = self.shared.queue.rest(TRY_EVERY);
+        }
+    }
+
+    /// Writes to `connection` until the queue ends, or writing fails.
+    fn serve(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut write = connection.prepare(WRITE)?;
+        let mut prune = connection.prepare(PRUNE)?;
+        loop {
+            if self.backlog.is_empty() {
+                let taken = self.shared.queue.take(PRUNE_EVERY, WINDOW);
+                if taken.ended && taken.entries.is_empty() {
+                    return Ok(());
+                }
+                self.backlog = taken.entries;
+            }
+            self.commit(connection, &mut write, &mut prune)?;
+        }
+    }
+
+    /// Writes the backlog, and takes out a little of what is too old.
+    fn commit(
+        &mut self,
+        connection: &Connection,
+        write: &mut Statement<'_>,
+        prune: &mut Statement<'_>,
+    ) -> rusqlite::Result<()> {
+        let now = Instant::now();
+        let prunes = self.prune_at <= now;
+        if self.backlog.is_empty() && !prunes {
+            return Ok(());
+        }
+        let transaction = connection.unchecked_transaction()?;
+        let mut waiters = Vec::new();
+        for entry in &self.backlog {
+            let mut state = entry.lock();
+            insert(write, &state)?;
+            state.queued = false;
+            waiters.append(&mut state.waiters);
+        }
+        let mut removed = 0;
+        if prunes {
+            let oldest = self.shared.now().saturating_sub(self.shared.options.retention);
+            removed = prune.execute(params![millis(oldest), PRUNE_STEP])?;
+        }
+        transaction.commit()?;
+        if prunes && removed < PRUNE_STEP as usize {
+            self.prune_at = now + PRUNE_EVERY;
+        }
+        self.shared.counts.add_written(self.backlog.len());
+        self.backlog.clear();
+        for waiter in waiters {
+            // Whoever has gone away meanwhile need not be told.
+            let _ = waiter.send(());
+        }
+        Ok(())
+    }
+
+    /// Nobody waits for a disk that fails. What has queued up is kept as far as there is room.
+    fn give_up_waiting(&mut self) {
+        self.backlog.append(&mut self.shared.queue.take(Duration::ZERO, Duration::ZERO).entries);
+        let lost = self.backlog.len().saturating_sub(MOST_QUEUED);
+        self.backlog.truncate(MOST_QUEUED);
+        self.shared.counts.add_dropped(lost);
+        for entry in &self.backlog {
+            drop::<Vec<oneshot::Sender<()>>>(std::mem::take(&mut entry.lock().waiters));
+        }
+    }
+}
+
+fn insert(write: &mut Statement<'_>, state: &State) -> rusqlite::Result<()> {
+    let row = &state.row;
+    let ended = &row.ended;
+    let tokens =
+        |of: fn(&paceline_wire::FullUsage) -> u64| ended.usage.as_ref().map(|usage| whole(of(usage)));
+    write.execute(params![
+        row.id,
+        row.name,
+        millis(row.begun),
+        ended.finish.name(),
+        ended.class,
+        row.model,
+        ended.sent_as,
+        ended.upstream,
+        ended.account,
+        row.caller,
+        row.priority,
+        tokens(|usage| usage.input_tokens),
+        tokens(|usage| usage.cache_read_tokens),
+        tokens(|usage| usage.cache_write_tokens),
+        tokens(|usage| usage.output_tokens),
+        ended.in_doubt,
+        ended.cost.map(|cost| whole(cost.micros())),
+        row.charged().map(|charged| whole(charged.micros())),
+        ended.waited.map(millis),
+        ended.first_byte.map(millis),
+        row.total.map(millis),
+        ended.attempts,
+        ended.throttled,
+        ended.exchange,
+    ])?;
+    Ok(())
+}
+
+/// An error with its causes, outermost first.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// SQLite's integers have a sign.
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
