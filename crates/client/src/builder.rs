@@ -155,7 +155,7 @@ impl Builder {
         let changed = known.is_none_or(|known| known.roots != trust.roots || !known.needs_tls && needs_tls);
         let tls = (changed && needs_tls).then(|| tls_config(&trust.roots)).transpose();
         let tls = tls.map_err(|error| BuildError::Tls(Arc::new(error)))?;
-        let dialer = changed.then_some(Dialer { tls });
+        let dialer = changed.then_some(Dialer { tls, ..Dialer::default() });
         let plan =
             Plan { directory, config: self.config, timeouts: self.timeouts, weights: self.weights, dialer };
         Ok((plan, changed.then_some(trust)))

@@ -18,11 +18,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Fault;
+use super::resolve::Resolver;
 
 /// Head start of each address over the next, so that a dead IPv6 route costs a moment and not the whole deadline.
 const STAGGER: Duration = Duration::from_millis(250);
-/// Addresses of one name that are tried at most.
-const MOST_ADDRESSES: usize = 6;
 
 /// The far end of a connection: connections to equal origins can stand in for each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,12 +39,14 @@ pub(crate) struct Origin {
 pub(crate) struct Dialer {
     /// None when no upstream needs it.
     pub(crate) tls: Option<Arc<ClientConfig>>,
+    pub(crate) resolver: Resolver,
 }
 
 impl Dialer {
     /// A connection to `origin`, encrypted and checked when it is to be. Has no deadline of its own.
     pub(crate) async fn dial(&self, origin: &Origin) -> Result<Stream, Fault> {
-        let addresses = resolve(origin).await.map_err(|error| Fault::Resolve(Arc::new(error)))?;
+        let addresses = self.resolver.resolve(&origin.host, origin.port).await;
+        let addresses = addresses.map_err(|error| Fault::Resolve(Arc::new(error)))?;
         let tcp = race(addresses).await.map_err(|error| Fault::Connect(Arc::new(error)))?;
         // Without it, a request that spans two writes waits for the peer's delayed acknowledgement. It can only fail on a
         // socket that is dead already, which the first write tells better.
@@ -71,15 +72,6 @@ impl Dialer {
             if distrusted { Fault::Certificate(Arc::new(error)) } else { Fault::Connect(Arc::new(error)) }
         })
     }
-}
-
-async fn resolve(origin: &Origin) -> io::Result<Vec<SocketAddr>> {
-    let found = tokio::net::lookup_host((origin.host.as_str(), origin.port)).await?;
-    let addresses: Vec<SocketAddr> = found.take(MOST_ADDRESSES).collect();
-    if addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-    }
-    Ok(addresses)
 }
 
 /// Connects to whichever address answers first; later addresses start later.

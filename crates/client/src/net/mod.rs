@@ -8,6 +8,7 @@ mod dial;
 mod exchange;
 mod fault;
 mod pool;
+mod resolve;
 mod tls;
 
 pub(crate) use dial::{Dialer, Origin};
