@@ -9,6 +9,7 @@ use paceline_core::engine::Config;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::client::{Client, Current, Shared};
+use crate::credential::CallerKey;
 use crate::directory::Directory;
 use crate::error::BuildError;
 use crate::net::{Dialer, tls_config};
@@ -32,6 +33,7 @@ pub struct Builder {
     pools: Vec<Pool>,
     ceilings: Vec<Ceilings>,
     learned: Vec<LearnedLimits>,
+    caller_key: Option<CallerKey>,
     roots: Vec<Vec<u8>>,
     weights: HashMap<String, u32>,
     timeouts: Timeouts,
@@ -63,6 +65,13 @@ impl Builder {
     /// Starts from what an earlier client learned: see [`Client::learned`]. Add the time since to each age.
     pub fn learned(mut self, learned: impl IntoIterator<Item = LearnedLimits>) -> Self {
         self.learned.extend(learned);
+        self
+    }
+
+    /// Gives callers with credentials of their own names that outlast the client, so that what was learned of their limits
+    /// is told too ([`Client::learned`]) and serves the next client with this key. A name is a keyed hash: keep the key.
+    pub fn caller_key(mut self, key: CallerKey) -> Self {
+        self.caller_key = Some(key);
         self
     }
 
@@ -113,6 +122,7 @@ impl Builder {
     pub fn build(mut self) -> Result<Client, BuildError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let learned = std::mem::take(&mut self.learned);
+        let caller_key = self.caller_key.take();
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
         let on_event = self.on_event.take();
         let (plan, trust) = self.plan(None)?;
@@ -124,6 +134,7 @@ impl Builder {
             plan,
             estimates: estimates.clone(),
             learned,
+            caller_key,
             seed,
             mailbox: mailbox.clone(),
             events: events.clone(),

@@ -13,6 +13,9 @@ const API_KEY: HeaderName = HeaderName::from_static("api-key");
 const CREDENTIALS: [HeaderName; 4] =
     [header::AUTHORIZATION, X_API_KEY, API_KEY, HeaderName::from_static("x-goog-api-key")];
 
+/// Hexadecimal digits of a caller's name: 128 bits, so that no two callers share one.
+const NAME_DIGITS: usize = 32;
+
 /// A caller's own credential, in the form the caller used. Never printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
@@ -42,6 +45,24 @@ impl Credential {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CallerId(u64);
 
+/// What callers' names are made with, where those are to outlast the client: without it nobody can tell whose a name is.
+/// Never printed.
+#[derive(Clone)]
+pub struct CallerKey([u8; 32]);
+
+impl CallerKey {
+    /// The same bytes give the same names.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Debug for CallerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("****")
+    }
+}
+
 /// A credential that fits into a header.
 #[derive(Clone)]
 pub(crate) struct Presented {
@@ -62,6 +83,17 @@ impl Presented {
         value.set_sensitive(true);
         let id = CallerId(key.hash_one((form, secret.expose())));
         Some(Self { id, secret, form, value })
+    }
+
+    /// A name for whoever holds it, the same in every client that has `key`.
+    pub(crate) fn name(&self, key: &CallerKey) -> String {
+        let form = match self.form {
+            Form::Bearer => b'b',
+            Form::ApiKey => b'k',
+        };
+        let mut hasher = blake3::Hasher::new_keyed(&key.0);
+        hasher.update(&[form]).update(self.secret.expose().as_bytes());
+        format!("caller {}", &hasher.finalize().to_hex()[..NAME_DIGITS])
     }
 
     /// Puts it in place of every credential that `headers` hold.
@@ -111,7 +143,18 @@ mod tests {
     }
 
     #[test]
+    fn has_one_name_wherever_the_key_is_the_same() {
+        let presented = |credential| Presented::new(credential, &RandomState::new()).unwrap();
+        let name = |credential, key| presented(credential).name(&CallerKey::new([key; 32]));
+        assert_eq!(name(Credential::bearer("a"), 1), name(Credential::bearer("a"), 1));
+        assert_ne!(name(Credential::bearer("a"), 1), name(Credential::bearer("a"), 2));
+        assert_ne!(name(Credential::bearer("a"), 1), name(Credential::bearer("b"), 1));
+        assert_ne!(name(Credential::bearer("a"), 1), name(Credential::api_key("a"), 1));
+    }
+
+    #[test]
     fn is_never_printed() {
         assert!(!format!("{:?}", Credential::bearer("sk-canary")).contains("canary"));
+        assert_eq!(format!("{:?}", CallerKey::new([7; 32])), "****");
     }
 }

@@ -28,7 +28,7 @@ pub use answer::{Response, StreamError, Streaming, Trip};
 pub use builder::Builder;
 pub use candidate::Candidate;
 pub use client::Client;
-pub use credential::Credential;
+pub use credential::{CallerKey, Credential};
 pub use error::{BuildError, End, Failed, SendError};
 pub use net::Fault;
 pub use paceline_core as core;

@@ -88,9 +88,9 @@ pub(super) struct Driver {
 impl Driver {
     fn new(mut start: Start) -> Self {
         let mut engine = Engine::new(start.plan.config.clone(), start.seed);
-        let learned = std::mem::take(&mut start.learned);
+        let (learned, caller_key) = (std::mem::take(&mut start.learned), start.caller_key.take());
         Self {
-            registry: Registry::new(&start.plan.directory, learned, &mut engine),
+            registry: Registry::new(&start.plan.directory, learned, caller_key, &mut engine),
             tenants: Tenants::new(std::mem::take(&mut start.plan.weights)),
             pool: ConnectionPool::new(start.plan.dialer.take().unwrap_or_default()),
             affinities: Affinities::default(),
@@ -157,10 +157,12 @@ impl Driver {
 
     fn submit(&mut self, now: Time, submit: Submit) {
         let Submit { id, work, reply } = submit;
-        let caller = work.presented.as_ref().map(|presented| presented.id);
-        let Ok(held) = caller.map(|caller| self.registry.hold(&mut self.engine, caller)).transpose() else {
+        let presented = work.presented.as_ref();
+        let Ok(held) = presented.map(|caller| self.registry.hold(&mut self.engine, caller)).transpose()
+        else {
             return reply.refuse(SendError::QueueFull);
         };
+        let caller = presented.map(|presented| presented.id);
         let directory = self.start.plan.directory.clone();
         let target = match Arc::ptr_eq(&work.directory, &directory) {
             true => Ok(work.target),

@@ -21,6 +21,7 @@ use paceline_core::engine::{AttemptId, Config, RequestId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::answer::{Opened, Response, Trip};
+use crate::credential::CallerKey;
 use crate::directory::Directory;
 use crate::error::SendError;
 use crate::net::Dialer;
@@ -101,6 +102,7 @@ pub(crate) struct Start {
     pub(crate) plan: Plan,
     pub(crate) estimates: Estimates,
     pub(crate) learned: Vec<LearnedLimits>,
+    pub(crate) caller_key: Option<CallerKey>,
     pub(crate) seed: u64,
     pub(crate) mailbox: mpsc::UnboundedSender<Message>,
     pub(crate) events: broadcast::Sender<ClientEvent>,

@@ -6,7 +6,7 @@ use paceline::core::engine::Health;
 use paceline::core::feedback::Class;
 use paceline::core::quota::{Dimension, Quota};
 use paceline::wire::provider::Catalog;
-use paceline::{Ceilings, Client, Credential, Pool, Request, SendError, Upstream};
+use paceline::{CallerKey, Ceilings, Client, Credential, LearnedLimits, Pool, Request, SendError, Upstream};
 use tokio::time::Instant;
 
 use crate::support::{ANSWER, ASK, KEY, Server, Step, answer, ask, json, provider};
@@ -103,6 +103,35 @@ async fn each_credential_is_metered_apart() {
     let accounts: Vec<_> = client.snapshot().await.limiters.into_iter().map(|of| of.account).collect();
     assert_eq!(accounts, ["caller #1", "caller #2"]);
     assert_eq!(client.learned().await, [], "who nobody knows again is not kept");
+}
+
+/// With a key of its own a client knows callers again whom an earlier one with that key has met.
+#[tokio::test(start_paused = true)]
+async fn what_callers_limits_are_outlasts_the_client_where_it_has_a_key() {
+    let headers = [
+        ("content-type", "application/json"),
+        ("anthropic-ratelimit-requests-limit", "50"),
+        ("anthropic-ratelimit-requests-remaining", "49"),
+    ];
+    let told = async |key, learned: Vec<LearnedLimits>, scripts| {
+        let server = Server::start(scripts).await;
+        let builder = Client::builder().upstream(passing(&server)).caller_key(CallerKey::new([key; 32]));
+        let client = builder.learned(learned).seed(1).build().unwrap();
+        client.send(as_caller(CALLERS)).await.unwrap();
+        let own = client.snapshot().await.limiters.remove(0).view;
+        (own.buckets.iter().any(|bucket| bucket.quota.limit == 50), client.learned().await)
+    };
+    let (_, learned) = told(1, Vec::new(), vec![answer(200, &headers, ANSWER)]).await;
+    assert_eq!(learned.len(), 1);
+    assert!(!learned[0].account.contains("fedcba"), "no part of the credential: {learned:?}");
+    for (key, known) in [(1, true), (2, false)] {
+        let (seen, kept) = told(key, learned.clone(), vec![json(200, ANSWER)]).await;
+        assert_eq!(seen, known, "key {key}");
+        assert!(
+            kept.iter().any(|of| of.account == learned[0].account),
+            "who is away may come back: {kept:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

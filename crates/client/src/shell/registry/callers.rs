@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::credential::CallerId;
+use crate::credential::{CallerId, CallerKey, Presented};
 
 /// Callers told apart. Above it the least recently used idle one is forgotten, with its meters.
 pub(super) const MOST_CALLERS: usize = 256;
@@ -21,6 +21,7 @@ pub(super) struct Callers {
     known: HashMap<CallerId, Caller>,
     uses: u64,
     numbers: u64,
+    key: Option<CallerKey>, // Makes names that outlast the client.
 }
 
 struct Caller {
@@ -30,8 +31,14 @@ struct Caller {
 }
 
 impl Callers {
-    /// Takes note that `id` is used. The second value is who had to be forgotten for it.
-    pub(super) fn hold(&mut self, id: CallerId) -> Result<(Held, Option<Forgotten>), AllBusy> {
+    /// Nobody so far. Without a key, callers have running numbers for names.
+    pub(super) fn new(key: Option<CallerKey>) -> Self {
+        Self { key, ..Self::default() }
+    }
+
+    /// Takes note of who has `presented` a credential. The second value is who had to be forgotten for it.
+    pub(super) fn hold(&mut self, presented: &Presented) -> Result<(Held, Option<Forgotten>), AllBusy> {
+        let id = presented.id;
         self.uses += 1;
         let uses = self.uses;
         if let Some(caller) = self.known.get_mut(&id) {
@@ -40,7 +47,10 @@ impl Callers {
         }
         let forgotten = if self.known.len() < MOST_CALLERS { None } else { Some(self.forget_one()?) };
         self.numbers += 1;
-        let name = format!("caller #{}", self.numbers);
+        let name = match &self.key {
+            Some(key) => presented.name(key),
+            None => format!("caller #{}", self.numbers),
+        };
         let caller = Caller { held: Held::default(), used: uses, name };
         let held = caller.held.clone();
         self.known.insert(id, caller);
@@ -54,14 +64,14 @@ impl Callers {
         Ok(Forgotten { id, name })
     }
 
-    /// The name that a caller has here. It has no meaning to others.
+    /// The name that a caller has here. It has no meaning to others, unless they have the key.
     pub(super) fn name(&self, id: CallerId) -> Option<&str> {
         Some(&self.known.get(&id)?.name)
     }
 
-    /// Whether a caller is called so.
-    pub(super) fn are_called(&self, name: &str) -> bool {
-        self.known.values().any(|caller| caller.name == name)
+    /// Whether a caller is called so by this client alone.
+    pub(super) fn are_numbered(&self, name: &str) -> bool {
+        self.key.is_none() && self.known.values().any(|caller| caller.name == name)
     }
 }
 

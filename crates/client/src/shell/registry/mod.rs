@@ -19,7 +19,7 @@ pub(super) use self::callers::{AllBusy, Held};
 use self::callers::{Callers, Forgotten};
 use self::learned::Earlier;
 pub(super) use self::tenants::Tenants;
-use crate::credential::CallerId;
+use crate::credential::{CallerId, CallerKey, Presented};
 use crate::directory::{Directory, Place, Target, Way};
 use crate::watch::LearnedLimits;
 
@@ -75,13 +75,18 @@ struct Spare {
 }
 
 impl Registry {
-    pub(super) fn new(directory: &Directory, learned: Vec<LearnedLimits>, engine: &mut Engine) -> Self {
+    pub(super) fn new(
+        directory: &Directory,
+        learned: Vec<LearnedLimits>,
+        caller_key: Option<CallerKey>,
+        engine: &mut Engine,
+    ) -> Self {
         let mut registry = Self {
             upstreams: HashMap::new(),
             outlets: Vec::new(),
             meters: HashMap::new(),
             routes: HashMap::new(),
-            callers: Callers::default(),
+            callers: Callers::new(caller_key),
             accounts: Accounts::default(),
             earlier: Earlier::new(learned),
             outdated: HashSet::new(),
@@ -109,8 +114,8 @@ impl Registry {
     }
 
     /// Takes note of a caller, and keeps it from being forgotten while what is returned lives.
-    pub(super) fn hold(&mut self, engine: &mut Engine, caller: CallerId) -> Result<Held, AllBusy> {
-        let (held, forgotten) = self.callers.hold(caller)?;
+    pub(super) fn hold(&mut self, engine: &mut Engine, presented: &Presented) -> Result<Held, AllBusy> {
+        let (held, forgotten) = self.callers.hold(presented)?;
         if let Some(forgotten) = forgotten {
             self.forget(engine, &forgotten);
         }
@@ -242,7 +247,7 @@ impl Registry {
 
     /// What was learned, by limiters and by earlier clients alike.
     pub(super) fn learned(&self, now: Time, engine: &Engine) -> Vec<LearnedLimits> {
-        let lasting = self.meters.iter().filter(|(meter, _)| !self.callers.are_called(&meter.account));
+        let lasting = self.meters.iter().filter(|(meter, _)| !self.callers.are_numbered(&meter.account));
         let own = lasting.map(|(meter, id)| (meter, engine.learned(now, *id)));
         self.earlier.with(now, own)
     }
