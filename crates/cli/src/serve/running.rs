@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use listenfd::ListenFd;
-use paceline::Client;
 use paceline::wire::provider::Catalog;
+use paceline::{CallerKey, Client};
 use paceline_gateway::Gateway;
 use paceline_gateway::Settings;
 use paceline_gateway::admin::{Admin, Counters, Observed, Order};
@@ -78,11 +78,14 @@ impl<'a> Running<'a> {
         let (file, state) = restore(args, clock);
         let counters = Arc::new(Counters::default());
         let (counted, log) = (counters.clone(), logs::of_events());
-        let told = plan.client(state.limits).on_event(move |event| {
+        let mut client = plan.client(state.limits).on_event(move |event| {
             counted.count_event(event);
             log(event);
         });
-        let client = told.build().map_err(Failure::usage)?;
+        if let Some(key) = file.as_ref().and_then(caller_key) {
+            client = client.caller_key(key);
+        }
+        let client = client.build().map_err(Failure::usage)?;
         let callers = Arc::new(callers(&Callers::pass_through(clock), &plan));
         for spending in &state.spending {
             spending.restore(&callers);
@@ -270,6 +273,14 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 
 fn address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a listener that is bound has an address")
+}
+
+/// What makes callers' names outlast the process. Trouble with it is told, and no more.
+fn caller_key(file: &StateFile) -> Option<CallerKey> {
+    let key = file
+        .caller_key()
+        .inspect_err(|fault| warn!("{fault}; callers' limits are learned again at each start"));
+    key.ok()
 }
 
 /// The folder of the state, if there is to be one, and what it holds. Trouble with it is told, and no more.

@@ -1,5 +1,5 @@
 //! What outlives the process: learned limits, what was used of long windows, what callers have spent. One file, replaced
-//! every few seconds; no key is in it.
+//! every few seconds; no key of a caller or provider is in it.
 //!
 //! Without it the gateway learns again, so nothing here stops one: a broken file is told and put aside.
 
@@ -7,6 +7,7 @@ mod file;
 mod inherited;
 mod kept;
 mod limits;
+mod naming;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use paceline::LearnedLimits;
+use paceline::{CallerKey, LearnedLimits};
 
 use crate::callers::{Callers, Counted, Slice};
 pub use file::{MOST_BYTES, read, replace};
@@ -25,6 +26,7 @@ pub use limits::{LimitEntry, entries, learned};
 
 const NAME: &str = "gateway.json";
 const LOCK: &str = "gateway.lock";
+const CALLER_KEY: &str = "callers.key";
 
 /// What was saved.
 #[derive(Debug, Default, PartialEq)]
@@ -105,6 +107,12 @@ impl StateFile {
             )),
             Err(TryLockError::Error(error)) => Err(fault(error)),
         }
+    }
+
+    /// What names callers who bring their own credentials, in this process and the next one here.
+    pub fn caller_key(&self) -> Result<CallerKey, String> {
+        let path = self.path.with_file_name(CALLER_KEY);
+        naming::key(&path).map_err(|error| format!("cannot keep a key in `{}`: {error}", path.display()))
     }
 
     /// What was saved, as of `now` (unix time). An error tells of a file that is no state; it has been put aside.
