@@ -15,8 +15,9 @@ RATE = 100  # Healthy requests a second ...
 HEALTHY = 10  # ... on so many connections.
 CALM = 4  # Seconds of them before the attack, to compare with.
 MORE = 0.005  # Seconds that the attack may add to their p99.
-LATE = 1.5  # Seconds beyond its deadline that a connection may live: one, and the tool counts whole seconds from the first.
-MOST = 0.9  # So many of the connections must be in its count, which leaves out those after its last full second.
+COMING = 4  # Seconds in which all connections come.
+LATE = 2  # Seconds beyond its deadline that a connection may seem to live: one, and the tool counts in whole seconds.
+MOST = 0.7  # So many of the connections must be in its count, which leaves out those of its last second.
 SETTLED = 0.5  # Seconds after which connections of healthy callers are gone, ...
 SETTLES = 5  # ... and after which nothing of an attack may be left.
 CONFIG = """[[upstream]]
@@ -103,9 +104,8 @@ class Sweep:
         where = self.house.folder / "secrets" / name.split("(")[1].strip("-)")  # It prints what it sends.
         key = f"\r\nauthorization: Bearer {self.house.callers['slow']}"
         values = {"{json}": f"application/json{key}", "{any}": f"*/*{key}"}
-        # At most as eager as what it attacks: in life it has a machine of its own.
-        command = ["nice", "-n", "10", "slowhttptest", *(values.get(flag, flag) for flag in attack.flags), "-g", "-o", str(where)]
-        command += ["-c", str(many), "-r", str(many), "-l", str(attack.deadline + 5), "-p", "3"]
+        command = ["slowhttptest", *(values.get(flag, flag) for flag in attack.flags), "-g", "-o", str(where)]
+        command += ["-c", str(many), "-r", str(many // COMING), "-l", str(attack.deadline + 2 * COMING), "-p", "3"]
         command += ["-u", f"http://127.0.0.1:{self.house.port}{attack.path}"]
         process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         await asyncio.wait_for(process.wait(), attack.deadline + 60)
@@ -132,10 +132,11 @@ class Sweep:
         """By the tool's own count nobody held a connection beyond the deadline, and it was served whenever it looked."""
         tally, folder = self.stage.tally, self.house.folder
         (folder / f"{name}.txt").write_text("\n".join(map(str, page)))
-        most = max(int(row["Connected"]) + int(row["Closed"]) for row in page)
+        came = [int(row["Connected"]) + int(row["Closed"]) for row in page]
+        most, all_there = max(came), int(page[came.index(max(came))]["Seconds"])
         held = [int(row["Seconds"]) for row in page if int(row["Connected"]) > 0]
         away = [row["Seconds"] for row in page if row["Service Available"] in ("0", "")]
-        tally.figures[f"{name}: connections"] = f"{most}, the last one gone after {max(held, default=0) + 1} s"
+        tally.figures[f"{name}: connections"] = f"{most} within {all_there} s, the last one gone after {max(held, default=0) + 1} s"
         tally.check(folder, most >= MOST * many, f"{name}: only {most} connections")
-        tally.check(folder, held and max(held) <= attack.deadline + LATE, f"{name}: connected until {max(held, default=None)} s")
+        tally.check(folder, held and max(held) <= all_there + attack.deadline + LATE, f"{name}: connected until {max(held, default=None)} s")
         tally.check(folder, not away, f"{name}: no service at {away} s")

@@ -113,8 +113,8 @@ class Upstream:
             body = await reader.readexactly(int(length[1])) if length else b""
             writer.write(self.answer(line.split()[1].partition(b"?")[0].decode(), body))
             await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # It left; or all is over.
         finally:
             writer.close()
 
