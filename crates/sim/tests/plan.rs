@@ -65,8 +65,8 @@ fn totals(setting: &Setting) -> Totals {
 }
 
 fn played(setting: &Setting, seeds: u64) -> (Duration, Forecast) {
-    let least = needs(&setting.kinds, &[totals(setting)], &setting.meters)[0].least;
-    (least, forecast(setting, seeds, least))
+    let steady = needs(&setting.kinds, &[totals(setting)], &setting.meters)[0].steady;
+    (steady, forecast(setting, seeds, steady))
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn the_limit_that_binds_decides_the_finish() {
         let setting = setting(2_000, limits.to_vec());
         let need = needs(&setting.kinds, &[totals(&setting)], &setting.meters).remove(0);
         assert_eq!(need.limited, Limited::Quota(dimension, MINUTE));
-        let (least, forecast) = played(&setting, 3);
-        let share = forecast.quantile(0.5).unwrap().as_secs_f64() / least.as_secs_f64();
+        let (steady, forecast) = played(&setting, 3);
+        let share = forecast.quantile(0.5).unwrap().as_secs_f64() / steady.as_secs_f64();
         assert!((0.9..1.15).contains(&share), "{dimension:?}: {share}");
         assert_eq!((forecast.failed, forecast.throttled), (0, 0), "{dimension:?}");
     }
@@ -134,10 +134,23 @@ fn two_accounts_take_half_the_time() {
     two.meters.push(one.meters[0].clone());
     two.kinds[0].lanes.push(KindLane { upstream: 1, meter: 1, tier: 0, weight: 1 });
     two.upstreams = 2;
-    let (least, forecast) = played(&two, 2);
-    assert_eq!(least, Duration::from_secs(100));
+    let (steady, forecast) = played(&two, 2);
+    assert_eq!(steady, Duration::from_secs(100));
     let share = forecast.quantile(0.5).unwrap().as_secs_f64() / 100.0;
     assert!((0.9..1.1).contains(&share), "{share}");
+}
+
+#[test]
+fn accounts_add_up_and_one_without_a_limit_takes_the_rest() {
+    let mut setting =
+        setting(600, vec![limit(Dimension::Requests, 100), limit(Dimension::InputTokens, 1_000)]);
+    setting
+        .meters
+        .push(MeterSetting { limits: vec![limit(Dimension::Requests, 200)], ..setting.meters[0].clone() });
+    setting.kinds[0].lanes.push(KindLane { upstream: 1, meter: 1, tier: 0, weight: 1 });
+    let found = needs(&setting.kinds, &[totals(&setting)], &setting.meters);
+    let found: Vec<_> = found.iter().map(|need| (need.limited, need.limit, need.steady.as_secs())).collect();
+    assert_eq!(found, [(Limited::Quota(Dimension::Requests, MINUTE), 300, 120)]);
 }
 
 #[test]
@@ -147,8 +160,8 @@ fn slots_are_a_limit_too() {
     setting.meters[0].manners = None;
     let need = needs(&setting.kinds, &[totals(&setting)], &setting.meters).remove(0);
     assert_eq!((need.limited, need.limit), (Limited::InFlight, 4));
-    let (least, forecast) = played(&setting, 3);
-    let share = forecast.quantile(0.5).unwrap().as_secs_f64() / least.as_secs_f64();
+    let (steady, forecast) = played(&setting, 3);
+    let share = forecast.quantile(0.5).unwrap().as_secs_f64() / steady.as_secs_f64();
     assert!((0.95..1.2).contains(&share), "{share}");
 }
 

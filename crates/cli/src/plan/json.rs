@@ -86,7 +86,7 @@ impl Plan {
             "accounts": need.meters.len(),
             "limit": need.limit,
             "needed": need.needed,
-            "least_seconds": seconds(need.least),
+            "steady_seconds": seconds(need.steady),
             "binds": self.binds() == Some(need),
             "from": origin,
         })

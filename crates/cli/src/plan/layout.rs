@@ -72,8 +72,8 @@ mod tests {
         let rows = [["requests/min", "200", "100", "30s"], ["input tokens/min", "100,000", "7", "0.0s"]];
         let rows = rows.map(|row| row.map(str::to_owned));
         let notes = ["binds".to_owned(), String::new()];
-        let text = table(&["limit", "allows", "needed", "least time"], &rows, &notes);
-        let expected = "\n  limit              allows  needed  least time\n  requests/min          200     100         30s  binds\n  input tokens/min  100,000       7        0.0s\n";
+        let text = table(&["limit", "allows", "needed", "at its speed"], &rows, &notes);
+        let expected = "\n  limit              allows  needed  at its speed\n  requests/min          200     100           30s  binds\n  input tokens/min  100,000       7          0.0s\n";
         assert_eq!(text, expected);
     }
 }

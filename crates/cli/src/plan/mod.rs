@@ -171,14 +171,14 @@ fn draw_up(
     let outlook = Outlook::new(&premises);
     let survey = Survey::read(checked, &routes, &premises.sources, &outlook).map_err(Failure::usage)?;
     let World { setting, known } = World::new(&survey, &premises.sources, premises.accounts);
-    let plays = survey.jobs > 0 && !known.is_unknown;
-    let forecast = plays.then(|| forecast(&setting, premises.seeds, known.least()));
+    let plays = survey.jobs > 0 && known.unlimited.is_empty();
+    let forecast = plays.then(|| forecast(&setting, premises.seeds, known.steady()));
     let frames = match &forecast {
         Some(forecast) if premises.plot => timeline(&setting, forecast),
         _ => Vec::new(),
     };
     drop(setting);
-    let compares = premises.compare || (known.is_unknown && !premises.provider.tiers.is_empty());
+    let compares = premises.compare || (!known.unlimited.is_empty() && !premises.provider.tiers.is_empty());
     Ok(Plan {
         inputs: inputs.to_vec(),
         report: checked.report(),

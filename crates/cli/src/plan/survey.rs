@@ -24,19 +24,29 @@ const MOST_MODELS: usize = 4_096;
 /// Lines that are named of those that have something wrong.
 const NAMED: usize = 3;
 
-/// Lines that have something in common, and the first few of them in words.
+/// Lines that have something in common, and some of them in words: those first with a reason of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) count: u64,
     pub(crate) first: Vec<String>,
+    reasons: Vec<String>,
 }
 
 impl Found {
-    fn add(&mut self, text: impl FnOnce() -> String) {
+    fn add(&mut self, job: &Surveyed<'_>, reason: String) {
         self.count += 1;
-        if self.first.len() < NAMED {
-            self.first.push(terminal::line(&text()).into_owned());
+        if self.first.len() < NAMED && !self.reasons.contains(&reason) {
+            let text = format!("{}: {reason}", job.place());
+            self.first.push(terminal::line(&text).into_owned());
+            self.reasons.push(reason);
         }
+    }
+
+    /// So many lines, named as these.
+    #[cfg(test)]
+    pub(crate) fn of(count: u64, first: &[&str]) -> Self {
+        let first = first.iter().map(|text| (*text).to_owned()).collect();
+        Self { count, first, reasons: Vec::new() }
     }
 }
 
@@ -138,22 +148,15 @@ impl Reader<'_> {
         let read = job.task.as_ref().map_err(Clone::clone).and_then(|line| self.sketch(line));
         let (sketch, timed) = match read {
             Ok(sketch) => sketch,
-            Err(reason) => return self.survey.unreadable.add(|| format!("{}: {reason}", job.place())),
+            Err(reason) => return self.survey.unreadable.add(job, reason),
         };
         let model = &self.survey.models[usize::from(sketch.kind)];
         let input = input_tokens(model, &sketch);
         if let Some((quota, wanted)) = larger_than(model, &sketch, input) {
             let name = limit_name(quota.dimension, quota.window);
-            let text = || {
-                format!(
-                    "{} `{}`: {} of {} {name}",
-                    job.place(),
-                    job.id,
-                    grouped(wanted),
-                    grouped(quota.limit)
-                )
-            };
-            return self.survey.too_large.add(text);
+            let (wanted, limit) = (grouped(wanted), grouped(quota.limit));
+            let reason = format!("`{}`: {wanted} of {limit} {name}", job.id);
+            return self.survey.too_large.add(job, reason);
         }
         self.survey.timed += u64::from(timed);
         self.count(sketch, input);

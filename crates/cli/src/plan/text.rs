@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use paceline_core::quota::Dimension;
 use paceline_sim::plan::{Forecast, Limited, Sketch};
-use paceline_wire::provider::Provider;
+use paceline_wire::provider::{Provider, Tier};
 use paceline_wire::terminal;
 
 use super::Plan;
@@ -145,12 +145,12 @@ impl Plan {
                     Limited::Quota(..) => grouped(need.needed),
                     Limited::InFlight => format!("{} s", grouped(need.needed)),
                 };
-                [format!("{}{models}", limited(need.limited)), grouped(need.limit), needed, span(need.least)]
+                [format!("{}{models}", limited(need.limited)), grouped(need.limit), needed, span(need.steady)]
             })
             .collect();
         let binds = |need| if self.binds() == Some(need) { "binds".to_owned() } else { String::new() };
         let notes: Vec<String> = self.known.needs.iter().map(binds).collect();
-        format!("{}\n", table(&["limit", "allows", "needed", "least time"], &rows, &notes))
+        format!("{}\n", table(&["limit", "allows", "needed", "at its speed"], &rows, &notes))
     }
 
     fn finish(&self) -> String {
@@ -183,24 +183,22 @@ impl Plan {
 
     /// What nobody has told, and what to type.
     fn unknown(&self) -> String {
-        let provider = &self.premises.provider;
-        let known = &self.known;
-        if self.survey.jobs == 0 || (known.missing.is_empty() && !known.is_unknown) {
+        let (known, provider) = (&self.known, &self.premises.provider);
+        if self.survey.jobs == 0 || (known.missing.is_empty() && known.unlimited.is_empty()) {
             return String::new();
         }
-        let what = match known.missing.as_slice() {
-            [] => "the limits".to_owned(),
-            missing => {
-                missing.iter().map(|it| it.name().replace('_', " ")).collect::<Vec<_>>().join(", ")
-                    + " allowed"
-            }
+        let dimensions = || known.missing.iter().map(|it| it.name().replace('_', " ")).collect::<Vec<_>>();
+        let what = match known.unlimited.is_empty() {
+            true => format!("{} allowed", dimensions().join(", ")),
+            false => format!("the limits of {}", known.unlimited.join(", ")),
         };
-        format!("{what} at {}; type {}", provider.name, remedy(provider, &known.missing))
+        let tiers = if self.premises.sources.tier.is_none() { &provider.tiers[..] } else { &[] };
+        format!("{what} at {}; type {}", provider.name, remedy(provider, &known.missing, tiers))
     }
 
     fn assumed(&self) -> Vec<String> {
         let mut all = Vec::new();
-        if self.survey.jobs == 0 || self.known.is_unknown {
+        if self.survey.jobs == 0 || !self.known.unlimited.is_empty() {
             return all;
         }
         let origins: BTreeSet<String> =
@@ -224,10 +222,8 @@ impl Plan {
             all.push("answers of a usual length: say `--output-tokens`, or run a few with `run --sample 50 -o OUT` and plan with `-o OUT`".to_owned());
         }
         if self.survey.timed > 0 {
-            all.push(format!(
-                "{} with a time or deadline go with the others",
-                count(self.survey.timed, "line")
-            ));
+            let lines = count(self.survey.timed, "line");
+            all.push(format!("the times and deadlines of {lines} are left out"));
         }
         all.push("nobody else uses the account".to_owned());
         all
@@ -256,7 +252,7 @@ fn origin(origin: &Origin) -> String {
 }
 
 /// The flags that make a limit known.
-fn remedy(provider: &Provider, missing: &[Dimension]) -> String {
+fn remedy(provider: &Provider, missing: &[Dimension], tiers: &[Tier]) -> String {
     let flag = |dimension: &Dimension| match dimension {
         Dimension::Requests => "`--rpm`",
         Dimension::InputTokens => "`--itpm`",
@@ -267,7 +263,7 @@ fn remedy(provider: &Provider, missing: &[Dimension]) -> String {
     if flags.is_empty() {
         flags = if provider.self_hosted { vec!["`--in-flight`"] } else { vec!["`--rpm`", "`--tpm`"] };
     }
-    let tiers: Vec<String> = provider.tiers.iter().map(|tier| format!("`{}`", tier.name)).collect();
+    let tiers: Vec<String> = tiers.iter().map(|tier| format!("`{}`", tier.name)).collect();
     match tiers.is_empty() {
         true => flags.join(", "),
         false => format!("{}, or `--tier` with one of {}", flags.join(", "), tiers.join(", ")),
@@ -298,7 +294,7 @@ mod tests {
     #[test]
     fn wrong_lines_are_counted_and_a_few_are_named() {
         assert_eq!(wrong("bad", &Found::default()), "");
-        let found = Found { count: 5, first: vec!["a:1: x".to_owned(), "a:2: y".to_owned()] };
+        let found = Found::of(5, &["a:1: x", "a:2: y"]);
         assert_eq!(wrong("cannot be read", &found), "5 lines cannot be read: a:1: x; a:2: y; and 3 more");
     }
 }

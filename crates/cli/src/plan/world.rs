@@ -21,25 +21,25 @@ const BINDING_SHARE: f64 = 0.5;
 /// What is known of the limits of a plan.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
-    /// What the jobs need of each limit, the slowest first: that one binds.
+    /// What the jobs need of each limit, the slowest first.
     pub(crate) needs: Vec<Need>,
     /// The models that each meter counts, and where its limits come from.
     pub(crate) meters: Vec<(String, Vec<(Quota, Origin)>)>,
-    /// Some jobs go where no limit at all is known.
-    pub(crate) is_unknown: bool,
+    /// Models of which no limit at all is known.
+    pub(crate) unlimited: Vec<String>,
     /// What providers are known to limit, and nobody said by how much.
     pub(crate) missing: Vec<Dimension>,
 }
 
 impl Known {
-    /// The least time that the limits allow.
-    pub(crate) fn least(&self) -> Duration {
-        self.needs.first().map_or(Duration::ZERO, |need| need.least)
+    /// The time that the limits take at their own speed.
+    pub(crate) fn steady(&self) -> Duration {
+        self.needs.first().map_or(Duration::ZERO, |need| need.steady)
     }
 
     /// The limit that decides a run of this length; none when it is the answers themselves that take so long.
     pub(crate) fn binding(&self, finish: Duration) -> Option<&Need> {
-        self.needs.first().filter(|need| finish.mul_f64(BINDING_SHARE) <= need.least)
+        self.needs.first().filter(|need| finish.mul_f64(BINDING_SHARE) <= need.steady)
     }
 
     /// Where a limit comes from.
@@ -134,7 +134,9 @@ impl<'a> Builder<'a> {
             return *meter;
         }
         let metered = self.sources.of(lane);
-        self.known.is_unknown |= metered.is_unknown();
+        if metered.is_unknown() && !self.known.unlimited.contains(&lane.models) {
+            self.known.unlimited.push(lane.models.clone());
+        }
         let Metered { setting, origins, missing } = metered;
         self.known.missing.extend(missing);
         self.known.meters.push((lane.models.clone(), origins));

@@ -99,9 +99,9 @@ fn programs_get_the_same_as_json() {
     assert_eq!((&found["jobs"], &found["done"]), (&60.into(), &0.into()));
     assert_eq!((&found["unreadable"]["lines"], &found["too_large"]["lines"]), (&1.into(), &1.into()));
     let named = found["too_large"]["first"][0].as_str().unwrap();
-    assert!(named.starts_with("in.jsonl:62 `huge`: 31,250 of 20,000 input tokens/min"), "{named}");
+    assert!(named.starts_with("in.jsonl:62: `huge`: 31,250 of 20,000 input tokens/min"), "{named}");
     let requests = &found["limits"][0];
-    assert_eq!((&requests["dimension"], &requests["least_seconds"]), (&"requests".into(), &72.0.into()));
+    assert_eq!((&requests["dimension"], &requests["steady_seconds"]), (&"requests".into(), &72.0.into()));
     assert_eq!((&requests["binds"], &requests["from"]), (&true.into(), &"typed".into()));
     assert_eq!(found["limits_unknown"], serde_json::json!(["output_tokens"]));
     let at = |name: &str| found["finish"][name].as_f64().unwrap();

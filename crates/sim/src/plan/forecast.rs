@@ -9,7 +9,7 @@ use super::world::{Frame, Play, play};
 
 /// Jobs that all runs of a forecast play together: more are played in part, and the rest at the pace of that part.
 const MOST_PLAYED: usize = 400_000;
-/// A part of a batch has at least so many jobs.
+/// A part of a batch has at steady so many jobs.
 const LEAST_PART: usize = 2_000;
 /// Pictures that a timeline has, about.
 const FRAMES: u32 = 240;
@@ -41,16 +41,16 @@ impl Forecast {
     }
 }
 
-/// Plays the batch under `seeds` seeds. `least` is the time that the limits take at a steady rate: a batch that is played in
+/// Plays the batch under `seeds` seeds. `steady` is the time that the limits take at their own speed: a batch that is played in
 /// part only is told to take no less.
-pub fn forecast(setting: &Setting, seeds: u64, least: Duration) -> Forecast {
+pub fn forecast(setting: &Setting, seeds: u64, steady: Duration) -> Forecast {
     let stride = stride(setting, seeds);
     let plays = play_all(setting, stride, seeds);
     let played = setting.jobs.len().div_ceil(stride) as u64;
     let mut finishes: Vec<(Duration, u64)> = plays
         .iter()
         .zip(1..)
-        .filter_map(|(play, seed)| Some((whole(play, played, setting.stands_for, least)?, seed)))
+        .filter_map(|(play, seed)| Some((whole(play, played, setting.stands_for, steady)?, seed)))
         .collect();
     finishes.sort_unstable();
     Forecast {
@@ -99,12 +99,12 @@ fn play_all(setting: &Setting, stride: usize, seeds: u64) -> Vec<Play> {
 }
 
 /// When the whole batch is done, if `play` is a part of it.
-fn whole(play: &Play, played: u64, of: u64, least: Duration) -> Option<Duration> {
+fn whole(play: &Play, played: u64, of: u64, steady: Duration) -> Option<Duration> {
     let finish = play.finish?;
     if of <= played {
         return Some(finish);
     }
     let rest = play.each?.as_secs_f64() * (of - played) as f64;
     let rest = Duration::try_from_secs_f64(rest).unwrap_or(Duration::MAX);
-    Some(finish.saturating_add(rest).max(least))
+    Some(finish.saturating_add(rest).max(steady))
 }

@@ -1,8 +1,8 @@
 //! A batch that is still to be run: the engine against a model of the provider, in virtual time, fed as `paceline run`
 //! feeds it.
 //!
-//! [`Setting`] says what is planned. [`needs`] is the least time that each limit takes on its own; [`forecast`] plays the
-//! batch under several seeds, and [`timeline`] shows one of these runs.
+//! [`Setting`] says what is planned. [`needs()`] is the time that each limit takes at its own speed; [`forecast()`] plays the
+//! batch under several seeds, and [`timeline()`] shows one of these runs.
 
 mod answers;
 mod forecast;

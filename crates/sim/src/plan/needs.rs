@@ -1,4 +1,4 @@
-//! What a batch needs of each limit, and the least time that takes.
+//! What a batch needs of each limit, and the time that takes at the limit's own speed.
 
 use std::time::Duration;
 
@@ -42,8 +42,8 @@ pub struct Need {
     pub limit: u64,
     /// How much is needed: of the dimension, or seconds in flight.
     pub needed: u64,
-    /// The time in which the limit allows that, at a steady rate.
-    pub least: Duration,
+    /// The time in which the limit allows that, at a steady rate. A burst may be faster.
+    pub steady: Duration,
 }
 
 /// What kinds with these totals need of each limit, the slowest first: that one binds.
@@ -60,7 +60,7 @@ pub fn needs(kinds: &[Kind], totals: &[Totals], meters: &[MeterSetting]) -> Vec<
         }
     }
     let mut all: Vec<Need> = sets.iter().flat_map(|(set, totals)| of_set(set, totals, meters)).collect();
-    all.sort_by_key(|need| std::cmp::Reverse(need.least));
+    all.sort_by_key(|need| std::cmp::Reverse(need.steady));
     all
 }
 
@@ -81,30 +81,31 @@ fn add(sum: &mut Totals, more: &Totals) {
     sum.answer_seconds += more.answer_seconds;
 }
 
+/// What one set of meters is asked for. A limit counts where every meter of the set has it: a meter without it would take the
+/// rest.
 fn of_set(set: &[usize], totals: &Totals, meters: &[MeterSetting]) -> Vec<Need> {
-    let Some(first) = set.first().and_then(|meter| meters.get(*meter)) else { return Vec::new() };
-    let accounts = set.len() as u64;
-    let quotas = effective(first);
-    let quota = |(dimension, window, limit): (Dimension, Duration, u64)| {
-        let needed = charged(totals, dimension, first.rules.metering.output);
-        let limit = limit.saturating_mul(accounts);
-        let least = window.as_secs_f64() * needed as f64 / limit.max(1) as f64;
-        Need {
-            limited: Limited::Quota(dimension, window),
-            meters: set.to_vec(),
-            limit,
-            needed,
-            least: seconds(least),
-        }
+    let set_meters: Vec<&MeterSetting> = set.iter().filter_map(|meter| meters.get(*meter)).collect();
+    let Some(first) = set_meters.first() else { return Vec::new() };
+    let need = |limited, limits: Vec<Option<u64>>, needed: f64, window: Duration| {
+        let limit = limits.into_iter().sum::<Option<u64>>()?;
+        let steady = seconds(window.as_secs_f64() * needed / limit.max(1) as f64);
+        Some(Need { limited, meters: set.to_vec(), limit, needed: needed.round() as u64, steady })
     };
-    let slots = [first.spec.in_flight, first.rules.concurrency].into_iter().flatten().min();
-    let in_flight = slots.map(|slots| {
-        let limit = u64::from(slots).saturating_mul(accounts);
-        let least = seconds(totals.answer_seconds / limit.max(1) as f64);
-        let needed = totals.answer_seconds.round() as u64;
-        Need { limited: Limited::InFlight, meters: set.to_vec(), limit, needed, least }
+    let quotas = effective(first).into_iter().filter_map(|(dimension, window, _)| {
+        let of = |meter: &&MeterSetting| {
+            let known = effective(meter).into_iter().find(|known| (known.0, known.1) == (dimension, window));
+            known.map(|(.., limit)| limit)
+        };
+        let needed = charged(totals, dimension, first.rules.metering.output) as f64;
+        need(Limited::Quota(dimension, window), set_meters.iter().map(of).collect(), needed, window)
     });
-    quotas.into_iter().map(quota).chain(in_flight).collect()
+    let slots = |meter: &&MeterSetting| {
+        let slots = [meter.spec.in_flight, meter.rules.concurrency].into_iter().flatten().min();
+        slots.map(u64::from)
+    };
+    let slots = set_meters.iter().map(slots).collect();
+    let in_flight = need(Limited::InFlight, slots, totals.answer_seconds, Duration::from_secs(1));
+    quotas.chain(in_flight).collect()
 }
 
 /// The limits that hold on a meter: of the provider's and ours the tighter one.
