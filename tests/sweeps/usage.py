@@ -200,10 +200,12 @@ def cost(inputs, cached, outputs):
 
 def judge(scene, rows_, calls, begun, refused, figures):
     """What is wrong; and the figures of the scene."""
-    completed = {call["id"]: call for call in calls if call["outcome"] == "completed"}
     known = [row for row in rows_ if row["finish"] == "done" and not row["in_doubt"]]
-    violations = [text for row in known for text in differences(row, completed)]
     exchanges = {row["exchange"] for row in known}
+    # A fault may cut a stream off behind its last word: what it has told by then is all.
+    whole_ = [call for call in calls if call["outcome"] == "completed" or (call["fault"] and call["id"] in exchanges)]
+    completed = {call["id"]: call for call in whole_}
+    violations = [text for row in known for text in differences(row, completed)]
     if len(exchanges) != len(known):
         violations.append(f"{len(known) - len(exchanges)} calls have two rows")
     sent = [row for row in rows_ if row["attempts"] or row["in_doubt"]]

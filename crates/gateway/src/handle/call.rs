@@ -1,6 +1,5 @@
 //! One call that was let in: from its body to its answer.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -206,7 +205,7 @@ impl Call<'_> {
         let sent = self.head.extensions.get::<Sent>().cloned().unwrap_or_default();
         let (purse, ledger) = (&self.admitted.purse, &self.shared.ledger);
         if purse.is_none() && ledger.is_none() {
-            return Ok((Bill::default(), ask.before_send(noted(sent, None))));
+            return Ok((Bill::default(), ask.before_send(move || goes_out(sent.clone(), None))));
         }
         let candidates = peek.map(|peek| self.candidates(peek)).unwrap_or_default();
         let looks_up = matches!(self.head.method, Method::GET | Method::HEAD | Method::DELETE);
@@ -222,8 +221,9 @@ impl Call<'_> {
                 return Err(Outcome::refused(&refusal));
             }
         };
-        let ask = ask.before_send(noted(sent.clone(), record.as_ref().map(Record::leave)));
-        Ok((Bill::new(guard, record, sent, candidates), ask))
+        let (bill_sent, leave) = (sent.clone(), record.as_ref().map(Record::leave));
+        let ask = ask.before_send(move || goes_out(sent.clone(), leave.clone()));
+        Ok((Bill::new(guard, record, bill_sent, candidates), ask))
     }
 
     fn record(
@@ -266,17 +266,12 @@ impl Call<'_> {
     }
 }
 
-/// What is asked before each attempt: it is noted that something goes out, and taken down.
-fn noted(
-    sent: Sent,
-    leave: Option<Leave>,
-) -> impl Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync + 'static {
-    move || {
-        sent.mark();
-        match &leave {
-            Some(leave) => Box::pin(leave.clone().goes_out()),
-            None => Box::pin(std::future::ready(true)),
-        }
+/// Right before an attempt: notes that something goes out, and takes it down. False when it must not.
+async fn goes_out(sent: Sent, leave: Option<Leave>) -> bool {
+    sent.mark();
+    match leave {
+        Some(leave) => leave.goes_out().await,
+        None => true,
     }
 }
 
