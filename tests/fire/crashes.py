@@ -81,7 +81,7 @@ class Sweep:
             ready = await asyncio.to_thread(gateway.wait_until_ready)
             if number:
                 self.figures.ready.append(ready)
-                self.stage.tally.check(self.house.folder, ready <= READY, f"kill {number}: ready after {houses.millis(ready)}")
+                self.stage.tally.check(self.house.folder, self.stage.in_time(ready, READY), f"kill {number}: ready after {houses.millis(ready)}")
             if is_last:
                 return None
             await asyncio.sleep(self.stage.chance(self.kind, number).uniform(*LIVES))
@@ -111,7 +111,7 @@ class Sweep:
             forgotten = made[kept - before :]
             seconds = killed - forgotten[0] if forgotten else 0
             self.figures.forgotten.append(seconds)
-            self.stage.tally.check(self.house.folder, seconds <= FORGETS, f"kill {number}: forgot the last {seconds:.2f} s")
+            self.stage.tally.check(self.house.folder, self.stage.in_time(seconds, FORGETS), f"kill {number}: forgot the last {seconds:.2f} s")
             begun, before = killed, kept
 
     def judge(self, calls):

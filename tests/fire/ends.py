@@ -120,7 +120,7 @@ class Sweep:
 
         found = await asyncio.to_thread(houses.eventually, says_so, callers.PATIENCE)
         self.unready.append(last)
-        self.check(found is not None and last <= UNREADY, f"end {number}: still ready after {houses.millis(last)}")
+        self.check(found is not None and self.stage.in_time(last, UNREADY), f"end {number}: still ready after {houses.millis(last)}")
 
     async def cut(self, number, gateway, begun):
         gateway.send_signal(signal.SIGTERM)
@@ -131,7 +131,7 @@ class Sweep:
         self.cuts.append((begun, time.monotonic()))
         # It may have come to its end by itself just before.
         self.check(code in (0, TERMINATED), f"end {number}: exit status {code} after a second signal")
-        self.check(took <= AT_ONCE, f"end {number}: {took:.2f} s after a second signal")
+        self.check(self.stage.in_time(took, AT_ONCE), f"end {number}: {took:.2f} s after a second signal")
 
     def judge_stream(self, number, is_cut, answer):
         whole = isinstance(answer, callers.Answer) and answer.status == 200 and answer.is_whole

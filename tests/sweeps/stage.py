@@ -63,6 +63,10 @@ class Stage:
     tally: Tally
     is_slice: bool = False
 
+    def in_time(self, seconds, most):
+        """Speed is judged by whole sweeps alone: a slice shares its machine with who knows what."""
+        return self.is_slice or seconds <= most
+
     def chance(self, *what):
         """Chance that depends on the seed and on what it is for, alone."""
         return random.Random(f"{self.seed} {what}")
