@@ -29,10 +29,6 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 
-/// The system's allocator keeps the memory of thousands of streams after their end; this one gives it back.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
