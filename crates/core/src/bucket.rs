@@ -46,6 +46,8 @@ pub(crate) struct Ask {
     pub(crate) hold: u64,
     /// Interactive requests to come, for whom room is left.
     pub(crate) others: Arrivals,
+    /// When the pace was raised last.
+    pub(crate) burst_at: Option<Time>,
     /// Charged, but not on the ledger yet (output that is under way).
     pub(crate) underway: u64,
     /// What those in flight will have been charged in the end, where the charge comes as they produce.
@@ -257,8 +259,9 @@ impl Bucket {
             return 0;
         }
         let mut count = INTERACTIVE_HOLD;
-        if self.window <= LONGEST_PACED_WINDOW && !self.refill.is_continuous() {
-            let soon = (self.rate(now) * INTERACTIVE_PATIENCE.as_secs_f64()) as u64;
+        let after_burst = ask.burst_at.is_some_and(|at| now.since(at) <= self.window);
+        if after_burst && self.window <= LONGEST_PACED_WINDOW && !self.refill.is_continuous() {
+            let soon = self.smallest_burst(now) as u64;
             let idle = self.ledger.falls_to(now, sum.saturating_sub(soon)).since(now);
             let expected = rate * idle.saturating_sub(INTERACTIVE_PATIENCE).as_secs_f64();
             count += expected + 2.0 * expected.sqrt(); // Chance may bring more.

@@ -44,6 +44,7 @@ pub(crate) struct Limiter {
     ramp_began: Option<Time>,
     interactive: Interactive,
     bursting: bool, // The pace was raised on proof, and may be raised again as soon as anything is left.
+    burst_at: Option<Time>, // When it was raised last: a window remembers that.
     burst_spoiled: Option<Time>,
     guesses: Guesses,
     binds: Option<Bind>,
@@ -89,6 +90,7 @@ impl Limiter {
             ramp_began: None,
             interactive: Interactive::new(now),
             bursting: false,
+            burst_at: None,
             burst_spoiled: None,
             guesses: Guesses::default(),
             binds: None,
@@ -206,6 +208,7 @@ impl Limiter {
                 cost: charges[dimension as usize],
                 hold: applicant.hold[dimension as usize],
                 others: others[dimension as usize],
+                burst_at: self.burst_at,
                 underway: if produced { underway } else { 0 },
                 committed: if produced { committed } else { 0 },
                 cautious,
@@ -247,10 +250,13 @@ impl Limiter {
         let allowed = self.told && !self.is_cautious(now);
         let half_left = allowed && self.all_have_proven(now, PROVEN_SHARE);
         self.bursting = allowed && !shared && (self.bursting || half_left);
-        let faster = match (self.bursting, shared) {
-            (true, _) if self.all_limited(now, |bucket, committed| bucket.may_burst(now, committed)) => {
-                PROVEN_PACE
-            }
+        let may_burst =
+            self.bursting && self.all_limited(now, |bucket, committed| bucket.may_burst(now, committed));
+        if may_burst {
+            self.burst_at = Some(now);
+        }
+        let faster = match (may_burst, shared) {
+            (true, _) => PROVEN_PACE,
             (false, true) if half_left => PROVEN_PACE_SHARED,
             _ => 1.0,
         };
