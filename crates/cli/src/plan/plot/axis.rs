@@ -46,8 +46,9 @@ pub(super) fn time_axis(finish: Duration) -> Axis {
 
 /// Shares of a limit, to the full and beyond if need be.
 pub(super) fn share_axis(most: f64) -> Axis {
-    let most = (most * 4.0).ceil() / 4.0;
-    Axis { most, ticks: ticks(0.25, most, |at| format!("{:.0} %", at * 100.0)) }
+    let step = if most <= 1.5 { 0.25 } else { 0.5 };
+    let most = (most / step).ceil() * step;
+    Axis { most, ticks: ticks(step, most, |at| format!("{:.0} %", at * 100.0)) }
 }
 
 /// A number of things.
@@ -87,6 +88,7 @@ mod tests {
         assert_eq!(labels(&count_axis(1)), ["0", "1"]);
         assert_eq!(labels(&share_axis(1.0)), ["0 %", "25 %", "50 %", "75 %", "100 %"]);
         assert_eq!(labels(&share_axis(1.1)).last(), Some(&"125 %"));
+        assert_eq!(labels(&share_axis(2.1)), ["0 %", "50 %", "100 %", "150 %", "200 %", "250 %"]);
         assert!(labels(&time_axis(Duration::ZERO)).len() == 1);
     }
 }
