@@ -65,6 +65,9 @@ fn file(args: &UsageArgs) -> Result<PathBuf, Failure> {
 pub(crate) fn aligned(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.to_vec());
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table
 }
 
