@@ -147,18 +147,19 @@ mod tests {
     #[test]
     fn long_prompts_cost_what_a_file_says() {
         let file = r#"
-            [anthropic.prices."claude-sonnet-4.5+".long_context]
-            above = 1000
-            input = "6"
-            output = "22.50"
+            [anthropic.prices."claude-sonnet-4.5+"]
+            as_of = "2026-11-01"
+            input = "3"
+            output = "15"
+            long_context = { above = 1000, input = "6", output = "22.50", cache_read = "0.60" }
         "#;
         let catalog = Catalog::parse(file).unwrap();
         let cost = |usage| cost(catalog.provider("anthropic").unwrap(), "claude-sonnet-4-5", &usage);
         assert_eq!(cost(long(1_000)), Some(MicroUsd(3_000)));
         assert_eq!(cost(long(1_001)), Some(MicroUsd(6_006)));
-        // The whole prompt counts, and what is read from the cache costs as other input unless the file says more.
+        // The whole prompt counts, whatever the cache did with it.
         let cached = FullUsage { cache_read_tokens: 1_000, output_tokens: 2, ..long(1) };
-        assert_eq!(cost(cached), Some(MicroUsd(6 + 6_000 + 45)));
+        assert_eq!(cost(cached), Some(MicroUsd(6 + 600 + 45)));
     }
 
     #[test]
