@@ -183,7 +183,9 @@ impl Bucket {
 
     fn pace(&self, now: Time, ask: &Ask) -> Pace {
         let rate = self.rate(now) * (1.0 - PACER_MARGIN) * ask.pace;
-        let burst = rate * if ask.cautious { PACER_BURST_CAUTIOUS } else { PACER_BURST }.as_secs_f64();
+        // What is charged as it is produced comes smoothly, however many begin at once.
+        let cautious = ask.cautious && !self.is_produced(ask);
+        let burst = rate * if cautious { PACER_BURST_CAUTIOUS } else { PACER_BURST }.as_secs_f64();
         // What was accepted at once proves that the provider's burst is no smaller.
         let proven = self.largest_accepted as f64;
         let proves = !ask.cautious && rate * PROVING_REQUEST.as_secs_f64() < proven;
@@ -277,10 +279,14 @@ impl Bucket {
 
     /// What a window may hold, for a request of this cost: the limit less the margins for what is not known.
     fn usable(&self, limit: u64, ask: &Ask, cost: u64) -> u64 {
-        let produced = self.dimension == Dimension::OutputTokens && 0 < ask.committed;
-        let margin = if produced { limit as f64 * LEDGER_MARGIN_PRODUCED } else { 0.0 };
+        let margin = if self.is_produced(ask) { limit as f64 * LEDGER_MARGIN_PRODUCED } else { 0.0 };
         let margin = margin + self.estimate_margin(cost);
         limit.saturating_sub(margin as u64).saturating_sub(ask.underway)
+    }
+
+    /// Whether the charge comes as it is produced, by those in flight.
+    fn is_produced(&self, ask: &Ask) -> bool {
+        self.dimension == Dimension::OutputTokens && 0 < ask.committed
     }
 
     fn estimate_margin(&self, cost: u64) -> f64 {

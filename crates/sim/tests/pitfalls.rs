@@ -168,6 +168,16 @@ fn a_burst_leaves_room_for_those_who_wait() {
     assert!(get(&figures, Metric::WaitP99) < 2.0, "{}", get(&figures, Metric::WaitP99));
 }
 
+/// Output comes smoothly from those in flight: a refusal of it is no reason to start requests more evenly.
+#[test]
+fn a_refusal_of_output_costs_little_afterwards() {
+    let scenario = Scenario::new("", Window::FixedTenSeconds, Binding::Output, Knowledge::TYPED);
+    let outcome = run(&scenario, 1);
+    let figures = measure(&scenario, &outcome);
+    assert!(0.0 < throttled(&figures), "nothing was refused under this seed");
+    assert!(get(&figures, Metric::Makespan) < 1.105, "{}", get(&figures, Metric::Makespan));
+}
+
 #[test]
 fn learning_from_the_short_answers_that_end_first_does_not_overshoot() {
     let (outcome, _) = play(&usual(Window::SlidingLog, Binding::Output, Knowledge::TYPED));
