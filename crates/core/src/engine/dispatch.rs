@@ -3,8 +3,9 @@
 use super::records::{Attempt, State, attempt_id};
 use super::{Action, Engine, Lane, Priority, Submission, Verdict};
 use crate::feedback::Class;
-use crate::limiter::{Applicant, Charges};
+use crate::limiter::{Applicant, Charges, Limiter};
 use crate::queue::Key;
+use crate::quota::Demand;
 use crate::time::Time;
 use crate::tuning::{LOOK_AHEAD, PATIENCE, RESERVE_AFTER, TIER_PATIENCE, TURN_AFTER, TURN_AFTER_WAIT};
 
@@ -58,14 +59,14 @@ impl Engine {
         if class.len() == 0 || now < class.blocked_until {
             return false;
         }
-        let hold = if due { NOTHING } else { self.held_for_higher(now, route, priority) };
-        let mut room = Room { hold, gather: NOTHING };
+        let heads = if due { [None; 2] } else { self.higher_heads(now, route, priority) };
+        let mut room = Room { heads, gather: None, holds_gather: false };
         let mut ready_at = Time::NEVER;
         let mut tried = 0;
         while let Some(key) = self.nth_in_line(route, priority, tried) {
             let stuck = tried == 0 && self.is_stuck(now, route, priority, key);
             if stuck {
-                room.gather = self.charges_of(now, key);
+                room.gather = Some(self.requests[key].submission.demand);
             }
             match self.place(now, key, &room) {
                 Placed::Sent => {
@@ -81,9 +82,7 @@ impl Engine {
                 if ready_at <= now + PATIENCE {
                     break;
                 }
-                if stuck {
-                    room.hold = add(&room.hold, &room.gather);
-                }
+                room.holds_gather = stuck;
             }
             tried += 1;
         }
@@ -124,25 +123,13 @@ impl Engine {
         self.routes[route].queue.unblock();
     }
 
-    /// Room for the heads of higher classes that wait: lower ones may not take what those need.
-    fn held_for_higher(&mut self, now: Time, route: usize, priority: Priority) -> Charges {
-        let mut hold = NOTHING;
-        for higher in [Priority::Interactive, Priority::Normal] {
-            if priority <= higher {
-                break;
-            }
+    /// The heads of higher classes that wait: lower ones may not take what those need.
+    fn higher_heads(&self, now: Time, route: usize, priority: Priority) -> [Option<Demand>; 2] {
+        [Priority::Interactive, Priority::Normal].map(|higher| {
             let class = self.routes[route].queue.class(higher);
-            if let Some(head) = class.head().filter(|_| now < class.blocked_until) {
-                hold = add(&hold, &self.charges_of(now, head));
-            }
-        }
-        hold
-    }
-
-    fn charges_of(&self, now: Time, key: Key) -> Charges {
-        let submission = &self.requests[key].submission;
-        let lane = self.routes[submission.route.0 as usize].lanes.first();
-        lane.map_or(NOTHING, |lane| self.limiters[lane.limiter.0 as usize].charges(now, &submission.demand))
+            let waits = higher < priority && now < class.blocked_until;
+            class.head().filter(|_| waits).map(|head| self.requests[head].submission.demand)
+        })
     }
 
     /// Sends a request if a lane can take it now.
@@ -218,7 +205,8 @@ impl Engine {
         if let Some((dimension, want, limit)) = limiter.too_large(&charges) {
             return Err(Verdict::TooLarge { dimension, want, limit });
         }
-        let applicant = Applicant { priority: submission.priority, hold: &room.hold, gather: &room.gather };
+        let (hold, gather) = (&room.hold(now, limiter), &room.gather(now, limiter));
+        let applicant = Applicant { priority: submission.priority, hold, gather };
         Ok((well_at, limiter.ready_at(now, &applicant, &charges), charges))
     }
 
@@ -297,12 +285,34 @@ pub(super) fn is_in_time(now: Time, room_at: Time, deadline: Option<Time>) -> bo
     room_at <= deadline.unwrap_or(Time::NEVER).min(now + TIER_PATIENCE)
 }
 
-/// What the others leave.
+/// For whom the others leave room: for those who go first.
 struct Room {
-    /// Kept free for those who go first.
-    hold: Charges,
-    /// Saved up for a head that needs much.
-    gather: Charges,
+    /// The heads of higher classes that wait.
+    heads: [Option<Demand>; 2],
+    /// The head of the class itself, when it needs much: room is saved up for it ...
+    gather: Option<Demand>,
+    /// ... and others leave it free.
+    holds_gather: bool,
+}
+
+impl Room {
+    /// What is kept free at a limiter.
+    fn hold(&self, now: Time, limiter: &Limiter) -> Charges {
+        let gather = self.gather.filter(|_| self.holds_gather);
+        let all = self.heads.iter().chain(std::iter::once(&gather)).flatten();
+        all.fold(NOTHING, |sum, demand| add(&sum, &usable_by(demand, now, limiter)))
+    }
+
+    /// What is saved up there.
+    fn gather(&self, now: Time, limiter: &Limiter) -> Charges {
+        self.gather.map_or(NOTHING, |demand| usable_by(&demand, now, limiter))
+    }
+}
+
+/// What a request would take of a limiter; nothing if it never can, so that it waits for others alone.
+fn usable_by(demand: &Demand, now: Time, limiter: &Limiter) -> Charges {
+    let charges = limiter.charges(now, demand);
+    if limiter.too_large(&charges).is_some() { NOTHING } else { charges }
 }
 
 /// What became of a request that asked to go.

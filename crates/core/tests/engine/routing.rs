@@ -1,6 +1,8 @@
 //! Where a request goes when several upstreams could serve it.
 
-use paceline_core::engine::{Config, Engine, Lane, LimiterSpec, RouteId, Submission, UpstreamId, Verdict};
+use paceline_core::engine::{
+    Config, Engine, Lane, LimiterSpec, Priority, RouteId, Submission, UpstreamId, Verdict,
+};
 use paceline_core::feedback::{Class, Failure};
 use paceline_core::quota::{Demand, Dimension, Quota};
 use paceline_core::time::Time;
@@ -33,6 +35,28 @@ fn a_busy_tier_is_waited_for() {
     let mut bench = over(vec![(slots(1), 0, 1), (roomy(), 1, 1)]);
     bench.send(job(0));
     assert!(bench.submitted(job(1)).sent.is_empty());
+}
+
+/// Whoever is too large for an account waits for another one; the rest need not wait with it.
+#[test]
+fn who_can_never_go_somewhere_holds_no_room_there() {
+    let tokens = |limit| LimiterSpec {
+        ceilings: vec![per_minute(Dimension::InputTokens, limit)],
+        ..LimiterSpec::default()
+    };
+    let mut bench = over(vec![(tokens(1_000), 0, 1), (tokens(5_000), 0, 1)]);
+    let sized = |id, input_tokens, priority| Submission {
+        demand: Demand { input_tokens, max_output_tokens: None },
+        priority,
+        ..job(id)
+    };
+    let large = bench.sent_soon(sized(0, 4_000, Priority::Interactive));
+    bench.fail(large, failure(Class::Daily));
+    let seen = bench.submitted(sized(1, 100, Priority::Batch));
+    assert_eq!(
+        seen.sent.iter().map(|sent| (sent.id, sent.upstream)).collect::<Vec<_>>(),
+        [(1, UpstreamId(0))]
+    );
 }
 
 /// A day's quota that is spent, say.
