@@ -41,7 +41,9 @@ impl Pacer {
 
     /// When `cost` may go, with `hold` kept for others (or, below zero, that much of debt allowed).
     pub(crate) fn ready_at(&self, cost: f64, hold: f64, pace: Pace) -> Time {
-        let missing = cost.min(pace.burst) + hold - self.level;
+        // Nobody need find more than can be saved up: whoever is held back while all is saved waits for something else.
+        let needed = (cost.min(pace.burst) + hold).min(pace.burst.max(pace.saved));
+        let missing = needed - self.level;
         if missing <= 1e-9 {
             return self.at;
         }
@@ -100,6 +102,14 @@ mod tests {
             }
         }
         assert!((606..=609).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn a_full_bucket_lets_through_whatever_is_held_for_others() {
+        let mut pacer = Pacer::new(Time::ZERO, 0.0);
+        let ready = pacer.ready_at(2.0, 8.0, PACE);
+        pacer.advance(ready, PACE);
+        assert!(pacer.ready_at(2.0, 8.0, PACE) <= ready);
     }
 
     #[test]
