@@ -12,7 +12,7 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub(crate) first_seed: u64,
 
-    /// Which table to print; without it, all
+    /// Which table to print; without it, the main one
     #[arg(long, value_name = "NAME")]
     pub(crate) table: Option<String>,
 
