@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use listenfd::ListenFd;
 use paceline::wire::provider::Catalog;
-use paceline::{CallerKey, Client};
+use paceline::{CallerKey, Client, LearnedLimits};
 use paceline_gateway::Gateway;
 use paceline_gateway::Settings;
 use paceline_gateway::admin::{Admin, Counters, Observed, Order};
@@ -64,12 +64,7 @@ impl<'a> Running<'a> {
     pub(super) async fn start(args: &'a ServeArgs, plan: Plan, handed: ListenFd) -> Result<Self, Failure> {
         let started = Instant::now();
         let signals = Signals::install().context("cannot take signals over").map_err(Failure::stopped)?;
-        let listener = match handover::listener(handed, plan.listen)? {
-            Some(listener) => {
-                TcpListener::from_std(listener).context("cannot listen").map_err(Failure::stopped)?
-            }
-            None => bind(plan.listen, "--listen").await?,
-        };
+        let listener = listener(handed, plan.listen).await?;
         let admin_listener = match plan.admin {
             Some(address) => Some(bind(address, "--admin").await?),
             None => None,
@@ -77,15 +72,7 @@ impl<'a> Running<'a> {
         let clock = Clock::start();
         let (file, state) = restore(args, clock);
         let counters = Arc::new(Counters::default());
-        let (counted, log) = (counters.clone(), logs::of_events());
-        let mut client = plan.client(state.limits).on_event(move |event| {
-            counted.count_event(event);
-            log(event);
-        });
-        if let Some(key) = file.as_ref().and_then(caller_key) {
-            client = client.caller_key(key);
-        }
-        let client = client.build().map_err(Failure::usage)?;
+        let client = client(&plan, state.limits, file.as_ref(), &counters)?;
         let callers = Arc::new(callers(&Callers::pass_through(clock), &plan));
         for spending in &state.spending {
             spending.restore(&callers);
@@ -257,6 +244,32 @@ fn callers(before: &Callers, plan: &Plan) -> Callers {
     let keys: Option<(&[CallerConfig], _)> =
         keys.map(|Keys { callers, upstreams }| (callers.as_slice(), upstreams.iter().cloned()));
     before.renewed(keys).bounded(plan.usage.as_ref().and_then(|usage| usage.budget))
+}
+
+/// Where callers come in: the socket that somebody holds for us, or one of our own.
+async fn listener(handed: ListenFd, address: SocketAddr) -> Result<TcpListener, Failure> {
+    match handover::listener(handed, address)? {
+        Some(listener) => TcpListener::from_std(listener).context("cannot listen").map_err(Failure::stopped),
+        None => bind(address, "--listen").await,
+    }
+}
+
+/// The client that does the sending; what it tells is counted and logged.
+fn client(
+    plan: &Plan,
+    learned: Vec<LearnedLimits>,
+    file: Option<&StateFile>,
+    counters: &Arc<Counters>,
+) -> Result<Client, Failure> {
+    let (counted, log) = (counters.clone(), logs::of_events());
+    let mut client = plan.client(learned).on_event(move |event| {
+        counted.count_event(event);
+        log(event);
+    });
+    if let Some(key) = file.and_then(caller_key) {
+        client = client.caller_key(key);
+    }
+    client.build().map_err(Failure::usage)
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
