@@ -26,16 +26,7 @@ STAGES = {
     "after the last event": {"upstream": "told", "reads": b"[DONE]"},
     "bytes behind the request": {"upstream": "silent", "sends": lambda sent: sent + b"POST /v1/chat/comp"},
 }
-CONFIG = """[[upstream]]
-name = "main"
-provider = "openai"
-base_url = "{url}/v1"
-api_key = {{ file = "secrets/main" }}
-[[quota]]
-account = "main"
-models = ["held"]
-in_flight = 1
-"""
+CONFIG = houses.ONE_HELD
 
 
 def sweep(stage_):

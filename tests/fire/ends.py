@@ -23,17 +23,7 @@ AT_ONCE = 1.0  # Seconds until a second signal has ended it.
 EVERY = 10  # Each so manieth life is ended by a second signal.
 BACKLOG = 512
 TERMINATED = 143
-CONFIG = """drain = "20s"
-[[upstream]]
-name = "main"
-provider = "openai"
-base_url = "{url}/v1"
-api_key = {{ file = "secrets/main" }}
-[[quota]]
-account = "main"
-models = ["held"]
-in_flight = 1
-"""
+CONFIG = 'drain = "20s"\n' + houses.ONE_HELD
 
 
 def sweep(stage_):

@@ -16,6 +16,17 @@ READY_WITHIN = 10
 ENDS_WITHIN = 30
 BEFORE = '[server]\nadmin_token = { file = "secrets/admin" }\n'  # What each configuration begins with.
 LINES_BEFORE = BEFORE.count("\n")
+# One upstream, at which requests for the model `held` wait for each other.
+ONE_HELD = """[[upstream]]
+name = "main"
+provider = "openai"
+base_url = "{url}/v1"
+api_key = {{ file = "secrets/main" }}
+[[quota]]
+account = "main"
+models = ["held"]
+in_flight = 1
+"""
 
 
 def free_port():
