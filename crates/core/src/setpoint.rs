@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::time::Time;
 use crate::tuning::{
     SETPOINT_BACKSTEP, SETPOINT_GENTLE, SETPOINT_GROWTH, SETPOINT_GROWTH_DOUBLES, SETPOINT_HOLD,
-    SETPOINT_HOLD_CAP, SETPOINT_PROBE_BACKSTEP, SETPOINT_RESTART, START_BACKSTEP, START_FACTOR, START_RATE,
-    START_REACTION, START_STEP,
+    SETPOINT_HOLD_CAP, SETPOINT_LEAST_EARNED, SETPOINT_PROBE_BACKSTEP, SETPOINT_RESTART, START_BACKSTEP,
+    START_FACTOR, START_RATE, START_REACTION, START_STEP,
 };
 
 #[derive(Clone, Debug)]
@@ -181,7 +181,7 @@ impl SetPoint {
         // The volume of a window may hold what was saved up before, but never too little: where nothing was kept for long,
         // it is the best that is known.
         let (mut measured, least) = match self.measured_since_last(refusal) {
-            Some(earned) => (earned, refusal.least),
+            Some(earned) => (earned, refusal.least.max(SETPOINT_LEAST_EARNED)),
             None => (refusal.volume(self.window), if self.is_proven { refusal.least } else { 0.0 }),
         };
         let probed = hold < kept;
@@ -243,8 +243,17 @@ mod tests {
     #[test]
     fn two_refusals_tell_what_the_provider_earns() {
         let mut point = SetPoint::refused(MINUTE, 690, refusal(100, 690, 1_000));
-        point.handle_refusal(refusal(106, 690, 1_060)); // 60 in 6 s: 600 a minute.
-        assert!((point.value(at(106)) - 597.0).abs() < 1.0, "{}", point.value(at(106)));
+        point.handle_refusal(refusal(106, 690, 1_062)); // 62 in 6 s: 620 a minute, and a margin.
+        assert!((point.value(at(106)) - 617.0).abs() < 1.0, "{}", point.value(at(106)));
+    }
+
+    #[test]
+    fn a_poor_moment_of_a_window_is_not_taken_for_its_limit() {
+        let mut point = SetPoint::refused(MINUTE, 420, refusal(100, 420, 1_000));
+        point.handle_refusal(refusal(110, 400, 1_030)); // 30 in 10 s, for others took what left the window.
+        assert!(370.0 < point.value(at(110)), "{}", point.value(at(110)));
+        (1..=5).for_each(|n| point.handle_refusal(refusal(110 + 10 * n, 200, 1_030 + 30 * n)));
+        assert!(point.value(at(160)) < 240.0, "what lasts is believed: {}", point.value(at(160)));
     }
 
     #[test]

@@ -120,6 +120,9 @@ pub(crate) const SETPOINT_GROWTH_DOUBLES: Duration = Duration::from_secs(30);
 pub(crate) const SETPOINT_LEAST: f64 = 0.5;
 /// ... and less still where the charge comes as it is produced, by those in flight.
 pub(crate) const SETPOINT_LEAST_PRODUCED: f64 = 0.95;
+/// ... and the least that one leaves which came soon after another: the charges between the two tell what a bucket earned,
+/// but of a window, which others use as well, only what happened to leave it.
+pub(crate) const SETPOINT_LEAST_EARNED: f64 = 0.9;
 /// A refusal that probing upward provoked takes back the last steps: to this share of where it led, or to where it
 /// began if that is nearer.
 pub(crate) const SETPOINT_PROBE_BACKSTEP: f64 = 0.94;
