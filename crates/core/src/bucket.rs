@@ -15,7 +15,8 @@ use crate::tuning::{
     EVIDENCE_MARGIN, GATHER_IMPATIENCE, INTERACTIVE_HOLD, INTERACTIVE_OVERDRAFT, INTERACTIVE_PATIENCE,
     LEDGER_MARGIN_PRODUCED, LONGEST_PACED_WINDOW, PACER_BURST, PACER_BURST_CAUTIOUS, PACER_MARGIN,
     PACER_REFUND, PROVEN_BURST, PROVEN_FLOOR, PROVEN_FLOOR_WINDOW, PROVEN_OVERDRAFT, PROVING_REQUEST,
-    RAISE_SIGHTINGS, SETPOINT_LEAST, SETPOINT_LEAST_PRODUCED, SMALLEST_BURST,
+    RAISE_SIGHTINGS, REFUSED_AGAIN, SETPOINT_LEAST, SETPOINT_LEAST_PRODUCED, SETPOINT_LEAST_PRODUCED_AGAIN,
+    SMALLEST_BURST,
 };
 
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(crate) struct Bucket {
     evidence: Option<Evidence>,
     refill: Refill,
     largest_accepted: u64,
+    refused_at: Option<Time>,
     first_charge: Option<Time>,
     estimates: Estimates,
 }
@@ -87,6 +89,7 @@ impl Bucket {
             evidence: None,
             refill: Refill::default(),
             largest_accepted: 0,
+            refused_at: None,
             first_charge: None,
             estimates: Estimates::default(),
         }
@@ -471,7 +474,7 @@ impl Bucket {
             at: now,
             accepted: self.ledger.sum(now),
             charged: self.ledger.total(),
-            least: if produced { SETPOINT_LEAST_PRODUCED } else { SETPOINT_LEAST },
+            least: self.least_left(now, produced),
             age: self.first_charge.map_or(Duration::ZERO, |first| now.since(first)),
         };
         match &mut self.set_point {
@@ -482,7 +485,19 @@ impl Bucket {
             pacer.drain();
         }
         self.largest_accepted = 0;
+        self.refused_at = Some(now);
         self.evidence = None;
+    }
+
+    /// The share of a limit that a refusal leaves at least. Where the charge comes as it is produced it was mostly chance,
+    /// unless it happens again.
+    fn least_left(&self, now: Time, produced: bool) -> f64 {
+        let again = self.refused_at.is_some_and(|at| now.since(at) <= REFUSED_AGAIN * self.window);
+        match (produced, again) {
+            (false, _) => SETPOINT_LEAST,
+            (true, false) => SETPOINT_LEAST_PRODUCED,
+            (true, true) => SETPOINT_LEAST_PRODUCED_AGAIN,
+        }
     }
 
     /// The provider refuses again and again.

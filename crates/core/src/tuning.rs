@@ -118,8 +118,12 @@ pub(crate) const SETPOINT_GENTLE: Duration = Duration::from_secs(120);
 pub(crate) const SETPOINT_GROWTH_DOUBLES: Duration = Duration::from_secs(30);
 /// The least that one refusal leaves: what was accepted in a moment says little ...
 pub(crate) const SETPOINT_LEAST: f64 = 0.5;
-/// ... and less still where the charge comes as it is produced, by those in flight.
-pub(crate) const SETPOINT_LEAST_PRODUCED: f64 = 0.95;
+/// ... and less still where the charge comes as it is produced, by those in flight: mostly it was chance, ...
+pub(crate) const SETPOINT_LEAST_PRODUCED: f64 = 0.98;
+/// ... unless another refusal was not long ago, ...
+pub(crate) const SETPOINT_LEAST_PRODUCED_AGAIN: f64 = 0.93;
+/// ... which means so many windows.
+pub(crate) const REFUSED_AGAIN: u32 = 3;
 /// ... and the least that one leaves which came soon after another: the charges between the two tell what a bucket earned,
 /// but of a window, which others use as well, only what happened to leave it.
 pub(crate) const SETPOINT_LEAST_EARNED: f64 = 0.9;
