@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use paceline::core::engine::Health;
 use paceline::{LimiterStanding, Snapshot};
+use paceline_status::{Health, words};
 use paceline_usage::Ledger;
 use paceline_wire::Dialect;
 
@@ -100,7 +100,7 @@ fn limits(page: &mut Page, limiters: &[LimiterStanding]) {
         page.family(name, "gauge", help);
         for limiter in shown {
             for bucket in &limiter.view.buckets {
-                let window = window(bucket.quota.window);
+                let window = words::window(bucket.quota.window);
                 let labels = [
                     ("account", limiter.account.as_str()),
                     ("models", &limiter.models),
@@ -122,9 +122,9 @@ fn upstreams(page: &mut Page, snapshot: &Snapshot) {
     page.family(name, "gauge", "1 for the state that an upstream is in, 0 for the others; by credential where callers bring their own.");
     for upstream in snapshot.upstreams.iter().take(MOST_UPSTREAMS) {
         let caller = upstream.caller.as_deref().unwrap_or_default();
-        for state in ["closed", "open", "half_open", "out_of_service"] {
-            let labels = [("upstream", &*upstream.name), ("credential", caller), ("state", state)];
-            page.sample(name, &labels, u8::from(state == health(upstream.view.health)));
+        for state in Health::ALL {
+            let labels = [("upstream", &*upstream.name), ("credential", caller), ("state", state.name())];
+            page.sample(name, &labels, u8::from(state == upstream.view.health.into()));
         }
     }
 }
@@ -154,7 +154,7 @@ fn amounts(
     page.family(name, "gauge", help);
     for (caller, allowances) in standing {
         for each in allowances {
-            let window = window(each.0.window);
+            let window = words::window(each.0.window);
             let labels = [("caller", *caller), ("dimension", each.0.counted.name()), ("window", &window)];
             page.sample(name, &labels, amount(each));
         }
@@ -179,27 +179,5 @@ fn recording(page: &mut Page, ledger: &Ledger) {
         let name = format!("paceline_usage_ledger_{name}");
         page.family(&name, kind, help);
         page.sample(&name, &[], value);
-    }
-}
-
-/// The word for an upstream's state.
-pub(super) fn health(health: Health) -> &'static str {
-    match health {
-        Health::Closed => "closed",
-        Health::Open(_) => "open",
-        Health::HalfOpen => "half_open",
-        Health::OutOfService(_) => "out_of_service",
-    }
-}
-
-/// A window as people write it, in seconds where it is no round one.
-pub(super) fn window(window: Duration) -> String {
-    match (window.as_secs(), window.subsec_nanos()) {
-        (1, 0) => "s".to_owned(),
-        (60, 0) => "min".to_owned(),
-        (3_600, 0) => "hour".to_owned(),
-        (86_400, 0) => "day".to_owned(),
-        (seconds, 0) => format!("{seconds}s"),
-        _ => format!("{}s", window.as_secs_f64()),
     }
 }

@@ -13,6 +13,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE}
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use paceline::Client;
+use paceline_status::{About, Kind};
 use paceline_usage::Ledger;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -110,8 +111,21 @@ impl Admin {
     async fn status(&self) -> Response<Body> {
         let snapshot = self.client.snapshot().await;
         let callers = self.callers.borrow().clone();
-        let is_ready = *self.ready.borrow();
-        json(StatusCode::OK, status::status(&snapshot, callers.callers(), self.started.elapsed(), is_ready))
+        let status = status::status(self.about(), &snapshot, &callers);
+        match serde_json::to_string(&status) {
+            Ok(text) => answer(StatusCode::OK, "application/json", text),
+            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the status cannot be written\n"),
+        }
+    }
+
+    fn about(&self) -> About {
+        About {
+            kind: Kind::Serve,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            up: self.started.elapsed(),
+            ready: *self.ready.borrow(),
+        }
     }
 
     async fn drain(&self) -> Response<Body> {

@@ -1,0 +1,25 @@
+//! Who waits, and for how long.
+
+use serde::{Deserialize, Serialize};
+
+/// Something for each priority class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Classes<T> {
+    /// Somebody looks at the screen.
+    pub interactive: T,
+    /// The rest.
+    pub normal: T,
+    /// Whenever there is room.
+    pub batch: T,
+}
+
+/// A tenant with waiting requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tenant {
+    /// Its name; empty for those who gave none.
+    pub name: String,
+    /// Its requests that wait, by priority.
+    pub waiting: Classes<u64>,
+}
