@@ -49,6 +49,7 @@ pub(crate) struct Limiter {
     guesses: Guesses,
     binds: Option<Bind>,
     self_hosted: bool,
+    throttled: u64,
     told: bool, // Some limit was named, by the user or by a response.
 }
 
@@ -95,6 +96,7 @@ impl Limiter {
             guesses: Guesses::default(),
             binds: None,
             self_hosted: spec.self_hosted,
+            throttled: 0,
             told: spec.self_hosted || !spec.ceilings.is_empty(),
         };
         limiter.set_ceilings(&spec.ceilings);
@@ -135,6 +137,12 @@ impl Limiter {
             };
             bucket.set_ceiling(ceilings.iter().find(same).map(|quota| quota.limit));
         }
+    }
+
+    /// Replaces or adds one ceiling.
+    pub(crate) fn set_ceiling(&mut self, ceiling: Quota) {
+        self.told = true;
+        self.bucket(ceiling.dimension, ceiling.window).set_ceiling(Some(ceiling.limit.max(1)));
     }
 
     /// The bucket of a dimension and window, made when it is new; the minute's when there are too many.
@@ -363,6 +371,7 @@ impl Limiter {
             buckets: self.buckets.iter().filter_map(|bucket| bucket.view(now)).collect(),
             in_flight: (self.slots.current(), self.slots.limit()),
             closed_for: self.gate.closed_for(now),
+            throttled: self.throttled,
             binds: self.binds,
         }
     }

@@ -137,6 +137,12 @@ impl Class {
         }
     }
 
+    /// Who has something waiting here, and how much.
+    pub(crate) fn waiting_by_tenant(&self) -> impl Iterator<Item = (TenantId, usize)> + '_ {
+        let in_line = self.order.iter().filter_map(|(_, id)| Some((*id, self.tenants.get(id)?)));
+        in_line.map(|(id, tenant)| (id, tenant.waiting.len()))
+    }
+
     /// The first in line.
     pub(crate) fn head(&self) -> Option<Key> {
         let (_, tenant) = self.order.first()?;

@@ -18,6 +18,29 @@ impl Engine {
         self.unblock();
     }
 
+    /// Takes an upstream out of service until [`Engine::put_back`]: it gets no further attempt, those in flight go on. Whoever
+    /// could be served elsewhere is; whoever could not waits, within its deadline, for nobody is to fail because an operator
+    /// works on a place.
+    pub fn take_out(&mut self, upstream: UpstreamId) {
+        self.set_taken_out(upstream, true);
+    }
+
+    /// Puts an upstream back that was taken out. Its health is what it was.
+    pub fn put_back(&mut self, upstream: UpstreamId) {
+        self.set_taken_out(upstream, false);
+    }
+
+    fn set_taken_out(&mut self, upstream: UpstreamId, taken_out: bool) {
+        if let Some(upstream) = self.upstreams.get_mut(upstream.0 as usize) {
+            upstream.taken_out = taken_out;
+        }
+        self.unblock();
+    }
+
+    pub(super) fn is_taken_out(&self, lane: &Lane) -> bool {
+        self.upstreams[lane.upstream.0 as usize].taken_out
+    }
+
     pub(super) fn checked(&self, mut lanes: Vec<Lane>) -> Vec<Lane> {
         for lane in &lanes {
             assert!(

@@ -1,7 +1,7 @@
 //! Who is sent next, and where: upstreams pull work when their buckets have room.
 
 use super::records::{Attempt, State, attempt_id};
-use super::{Action, Engine, Lane, Priority, Submission, Verdict};
+use super::{Action, Engine, Lane, Priority, Submission, Upstream, Verdict};
 use crate::feedback::Class;
 use crate::limiter::{Applicant, Charges, Limiter};
 use crate::queue::Key;
@@ -151,13 +151,17 @@ impl Engine {
     /// The lane with the most room among those of the first tier that can serve in time.
     fn choose_lane(&mut self, now: Time, key: Key, submission: &Submission, room: &Room) -> Choice {
         let route = submission.route.0 as usize;
-        let alone = self.routes[route].lanes.len() == 1 || self.none_is_well(now, route);
+        let alone = self.lanes_in_service(route).take(2).count() < 2 || self.none_is_well(now, route);
         let mut best: Option<(f64, Lane, Charges)> = None;
         let mut soonest: Option<Time> = None;
         let mut verdict = Verdict::NoUpstream(Class::BadRequest); // Stands for a route without lanes.
         let mut tier_in_time = None;
         for index in 0..self.routes[route].lanes.len() {
             let lane = self.routes[route].lanes[index];
+            if self.is_taken_out(&lane) {
+                soonest = soonest.or(Some(Time::NEVER)); // Nobody knows when it is put back.
+                continue;
+            }
             if tier_in_time.is_some_and(|tier| tier != lane.tier) {
                 break;
             }
@@ -226,8 +230,16 @@ impl Engine {
 
     fn none_is_well(&mut self, now: Time, route: usize) -> bool {
         let Self { routes, upstreams, .. } = self;
-        let lanes = &routes[route].lanes;
-        !lanes.iter().any(|lane| upstreams[lane.upstream.0 as usize].breaker.ready_at(now, false) <= now)
+        let mut well = |lane: &Lane| {
+            let upstream = &mut upstreams[lane.upstream.0 as usize];
+            !upstream.taken_out && upstream.breaker.ready_at(now, false) <= now
+        };
+        !routes[route].lanes.iter().any(&mut well)
+    }
+
+    /// The lanes of a route but for those that an operator took out.
+    pub(super) fn lanes_in_service(&self, route: usize) -> impl Iterator<Item = &Lane> {
+        self.routes[route].lanes.iter().filter(|lane| !self.is_taken_out(lane))
     }
 
     /// Whether any lane could ever take the request.
@@ -239,7 +251,8 @@ impl Engine {
         for lane in &route.lanes {
             let limiter = &self.limiters[lane.limiter.0 as usize];
             let charges = limiter.charges(now, &submission.demand);
-            if let Some(class) = self.upstreams[lane.upstream.0 as usize].breaker.out_of_service(now) {
+            let Upstream { breaker, taken_out, .. } = &self.upstreams[lane.upstream.0 as usize];
+            if let Some(class) = breaker.out_of_service(now).filter(|_| !*taken_out) {
                 verdict = Verdict::NoUpstream(class);
             } else if let Some((dimension, want, limit)) = limiter.too_large(&charges) {
                 verdict = Verdict::TooLarge { dimension, want, limit };

@@ -32,11 +32,18 @@ impl Engine {
 
     /// What the first tier offers that can serve in time; when none can, what the very first does.
     fn best_offer(&mut self, now: Time, submission: &Submission) -> Option<Offer> {
-        let Self { routes, limiters, .. } = self;
-        let tiers = routes[submission.route.0 as usize].lanes.chunk_by(|one, next| one.tier == next.tier);
+        let Self { routes, limiters, upstreams, .. } = self;
+        let lanes = &routes[submission.route.0 as usize].lanes;
+        let serves = |lane: &&Lane| !upstreams[lane.upstream.0 as usize].taken_out;
+        // When all are taken out, any may be put back at any time.
+        let some_serve = lanes.iter().any(|lane| serves(&lane));
         let mut first = None;
-        for tier in tiers {
-            let offer = offer(limiters, now, tier, submission);
+        for tier in lanes.chunk_by(|one, next| one.tier == next.tier) {
+            let mut lanes = tier.iter().filter(|lane| !some_serve || serves(lane)).peekable();
+            if lanes.peek().is_none() {
+                continue;
+            }
+            let offer = offer(limiters, now, lanes, submission);
             if is_in_time(now, offer.room_at, submission.deadline) {
                 return Some(offer);
             }
@@ -46,7 +53,12 @@ impl Engine {
     }
 }
 
-fn offer(limiters: &mut [Limiter], now: Time, tier: &[Lane], submission: &Submission) -> Offer {
+fn offer<'a>(
+    limiters: &mut [Limiter],
+    now: Time,
+    tier: impl Iterator<Item = &'a Lane>,
+    submission: &Submission,
+) -> Offer {
     let mut offer = Offer { room_at: Time::NEVER, rates: [0.0; 4] };
     let applicant = Applicant { priority: submission.priority, hold: &[0; 4], gather: &[0; 4] };
     for lane in tier {

@@ -10,6 +10,7 @@ mod dispatch;
 mod events;
 mod expected;
 mod failure;
+mod looking;
 mod records;
 mod snapshot;
 
@@ -57,6 +58,7 @@ pub struct Engine {
 struct Upstream {
     breaker: Breaker,
     in_flight: u32,
+    taken_out: bool,
 }
 
 /// The lanes that serve one model name, and those who wait for them.
@@ -128,6 +130,14 @@ impl Engine {
         self.unblock();
     }
 
+    /// Replaces or adds one ceiling of a limiter while it runs. What else holds there stays; [`Engine::set_ceilings`] forgets it.
+    pub fn set_ceiling(&mut self, limiter: LimiterId, ceiling: Quota) {
+        if let Some(limiter) = self.limiters.get_mut(limiter.0 as usize) {
+            limiter.set_ceiling(ceiling);
+        }
+        self.unblock();
+    }
+
     /// When to call [`Engine::handle_timeout`] if nothing else happens before; `None` when nothing waits for time.
     pub fn poll_timeout(&self) -> Option<Time> {
         if !self.actions.is_empty() {
@@ -141,29 +151,6 @@ impl Engine {
         let heaps =
             [&self.parked, &self.deadlines].into_iter().filter_map(|heap| heap.first()).map(|(at, _)| *at);
         queues.chain(heaps).filter(|&at| at != Time::NEVER).min()
-    }
-
-    /// What it looks like inside.
-    pub fn snapshot(&self, now: Time) -> Snapshot {
-        let waiting = [Priority::Interactive, Priority::Normal, Priority::Batch]
-            .map(|p| self.routes.iter().map(|route| route.queue.class(p).len()).sum());
-        let limiters = self.limiters.iter().enumerate();
-        let upstreams = self.upstreams.iter().enumerate();
-        Snapshot {
-            waiting,
-            in_flight: self.attempts.len(),
-            sent: self.attempts_made,
-            throttled: self.throttled,
-            retries: self.budget.retries(),
-            limiters: limiters.map(|(id, limiter)| limiter.view(now, LimiterId(id as u32))).collect(),
-            upstreams: upstreams
-                .map(|(id, upstream)| UpstreamView {
-                    id: UpstreamId(id as u32),
-                    health: upstream.breaker.health(now),
-                    in_flight: upstream.in_flight,
-                })
-                .collect(),
-        }
     }
 
     /// What was learned about a limiter's limits, for the next session to start from.

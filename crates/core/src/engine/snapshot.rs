@@ -2,14 +2,23 @@
 
 use std::time::Duration;
 
-use super::api::{LimiterId, UpstreamId};
+use super::api::{LimiterId, TenantId, UpstreamId};
 use crate::quota::{Dimension, Quota};
+
+/// Tenants that a snapshot names at most: those with most requests waiting.
+pub const TENANTS_SHOWN: usize = 100;
 
 /// The whole engine at one instant.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Requests waiting, by priority: interactive, normal, batch.
     pub waiting: [usize; 3],
+    /// When the first in line of each class can go, the soonest of all routes; `None` where nobody waits or no time is known.
+    pub next_in: [Option<Duration>; 3],
+    /// How long a newcomer of each class would wait behind those who do, at the route where that is longest.
+    pub newcomer_waits: [Option<Duration>; 3],
+    /// Who has requests waiting, most first.
+    pub tenants: Vec<TenantView>,
     /// Attempts in flight.
     pub in_flight: usize,
     /// Attempts sent since the start.
@@ -24,6 +33,15 @@ pub struct Snapshot {
     pub upstreams: Vec<UpstreamView>,
 }
 
+/// A tenant with requests waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TenantView {
+    /// Which.
+    pub id: TenantId,
+    /// Its requests, by priority.
+    pub waiting: [usize; 3],
+}
+
 /// One limiter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LimiterView {
@@ -35,6 +53,8 @@ pub struct LimiterView {
     pub in_flight: (u32, Option<u32>),
     /// A refusal closed it for this much longer.
     pub closed_for: Option<Duration>,
+    /// Attempts that were throttled since the start.
+    pub throttled: u64,
     /// What held back the head of its queue when it was last asked.
     pub binds: Option<Bind>,
 }
@@ -85,6 +105,8 @@ pub struct UpstreamView {
     pub health: Health,
     /// Attempts in flight.
     pub in_flight: u32,
+    /// An operator took it out: see [`Engine::take_out`](super::Engine::take_out).
+    pub taken_out: bool,
 }
 
 /// How an upstream does.

@@ -154,6 +154,7 @@ impl Limiter {
         limits: &[LimitSeen],
         jitter: f64,
     ) {
+        self.throttled += 1;
         let new_round = self.closed_at.is_none_or(|closed| closed < reservation.sent_at);
         let told_news = self.handle_reports(now, reservation, limits) | self.adopt_named(failure);
         if failure.class == Class::Daily || self.is_long_wait(failure) {

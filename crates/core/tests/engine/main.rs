@@ -11,6 +11,7 @@ mod laws;
 mod learning;
 mod meaning;
 mod memory;
+mod operating;
 mod retrying;
 mod routing;
 mod scheduling;
