@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use paceline_core::engine::RequestId;
+use paceline_core::quota::Quota;
 use paceline_wire::Endpoint;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -15,7 +16,7 @@ use crate::directory::Directory;
 use crate::error::{BuildError, SendError};
 use crate::request::Request;
 use crate::shell::{Answered, Command, Message, Opening, ReplyTo, Submit};
-use crate::watch::{ClientEvent, LearnedLimits, Snapshot};
+use crate::watch::{ClientEvent, LearnedLimits, Retune, Snapshot};
 use crate::work::{Estimates, Work};
 
 /// Sends requests at the full speed that the limits allow. Cheap to clone; everything ends with the last clone, once no
@@ -178,6 +179,33 @@ impl Client {
     /// Goes on sending.
     pub fn resume(&self) {
         let _ = self.shared.tell(Command::Pause(false));
+    }
+
+    /// Takes an upstream out of service until [`Client::put_back`]; false when none is called so. It gets no further attempt,
+    /// those in flight go on. Others of its pool serve what they can; what nobody else can serve waits, within its deadline.
+    /// A [`Client::reconfigure`] that keeps the name leaves it out.
+    pub async fn take_out(&self, upstream: impl Into<String>) -> bool {
+        let upstream = upstream.into();
+        self.ask(|reply| Command::Service { upstream, out: true, reply }).await
+    }
+
+    /// Puts an upstream back into service; false when none is called so.
+    pub async fn put_back(&self, upstream: impl Into<String>) -> bool {
+        let upstream = upstream.into();
+        self.ask(|reply| Command::Service { upstream, out: false, reply }).await
+    }
+
+    /// Sets the ceiling of one dimension and window at the meters that [`LimiterStanding`](crate::LimiterStanding) names so;
+    /// false when there are none. Like any ceiling it only bounds: a lower limit of the provider's holds all the same. The next
+    /// [`Client::reconfigure`] forgets it.
+    pub async fn retune(
+        &self,
+        account: impl Into<String>,
+        models: impl Into<String>,
+        ceiling: Quota,
+    ) -> bool {
+        let retune = Retune { account: account.into(), models: models.into(), ceiling };
+        self.ask(|reply| Command::Retune { retune, reply }).await
     }
 
     /// Replaces the whole configuration while everything goes on, or nothing if the new one has a mistake.

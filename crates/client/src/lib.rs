@@ -39,4 +39,7 @@ pub use routes::{LaneOutline, Routes};
 pub use secret::Secret;
 pub use shell::EVENTS_KEPT;
 pub use upstream::{Ceilings, Pool, PoolMember, Timeouts, Upstream};
-pub use watch::{ClientEvent, LearnedLimits, LimiterStanding, Snapshot, UpstreamStanding};
+pub use watch::{
+    ClientEvent, FLIGHTS_SHOWN, Flight, LearnedLimits, LimiterStanding, Snapshot, TenantStanding,
+    UpstreamStanding,
+};

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use paceline_core::engine::{self, LimiterView, UpstreamView, Verdict};
+use paceline_core::engine::{self, LimiterView, Priority, UpstreamView, Verdict};
 use paceline_core::feedback::Class;
+use paceline_core::quota::Quota;
 use paceline_wire::FullUsage;
 
 /// Something that happened to a request. Requests are numbered from 1 by each client.
@@ -96,11 +97,22 @@ impl fmt::Debug for OnEvent {
     }
 }
 
+/// Requests in flight that a snapshot names at most: those under way for longest.
+pub const FLIGHTS_SHOWN: usize = 50;
+
 /// The standing of everything at one instant.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Requests waiting, by priority: interactive, normal, batch.
     pub waiting: [usize; 3],
+    /// When the first in line of each class can go; `None` where nobody waits or no time is known.
+    pub next_in: [Option<Duration>; 3],
+    /// How long a newcomer of each class would wait behind those who do.
+    pub newcomer_waits: [Option<Duration>; 3],
+    /// Who has requests waiting, most first; those with most only.
+    pub tenants: Vec<TenantStanding>,
+    /// Who is in flight, longest first; the first [`FLIGHTS_SHOWN`] only.
+    pub flights: Vec<Flight>,
     /// Attempts in flight.
     pub in_flight: usize,
     /// Attempts sent since the start.
@@ -115,6 +127,38 @@ pub struct Snapshot {
     pub limiters: Vec<LimiterStanding>,
     /// The upstreams.
     pub upstreams: Vec<UpstreamStanding>,
+}
+
+/// A tenant with requests waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantStanding {
+    /// Its name; empty for those who gave none.
+    pub name: Arc<str>,
+    /// Its requests, by priority.
+    pub waiting: [usize; 3],
+}
+
+/// A request in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flight {
+    /// Which, as [`ClientEvent`] numbers it.
+    pub request: u64,
+    /// The model's name where it is.
+    pub model: Arc<str>,
+    /// Where it is.
+    pub upstream: Arc<str>,
+    /// Whom it counts for.
+    pub tenant: String,
+    /// Its class.
+    pub priority: Priority,
+    /// The number of its attempt.
+    pub attempt: u32,
+    /// How long it waited for it.
+    pub waited: Duration,
+    /// How long it is under way.
+    pub age: Duration,
+    /// Its answer has begun.
+    pub begun: bool,
 }
 
 /// The meters of one account for one set of models.
@@ -137,6 +181,14 @@ pub struct UpstreamStanding {
     pub caller: Option<String>,
     /// How it does.
     pub view: UpstreamView,
+}
+
+/// A ceiling to hold at the meters of one account for one set of models, as [`LimiterStanding`] names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Retune {
+    pub(crate) account: String,
+    pub(crate) models: String,
+    pub(crate) ceiling: Quota,
 }
 
 /// What was learned about the limits of one account for one set of models: keep it, and give it to the next client's

@@ -4,6 +4,7 @@
 //! left out or passed over, so that programs of different versions understand each other.
 
 mod batch;
+mod flight;
 mod limiter;
 mod money;
 mod queue;
@@ -16,6 +17,7 @@ use paceline::Snapshot;
 use serde::{Deserialize, Serialize};
 
 pub use batch::Batch;
+pub use flight::{Flight, priority};
 pub use limiter::{Limit, Limiter, Source};
 pub use money::{Allowance, Caller, Cost};
 pub use queue::{Classes, Tenant};
@@ -26,7 +28,9 @@ pub const MOST_LIMITERS: usize = 500;
 /// Upstreams that are told at most.
 pub const MOST_UPSTREAMS: usize = 500;
 /// Tenants with waiting requests that are told at most: those with most of them.
-pub const MOST_TENANTS: usize = 100;
+pub const MOST_TENANTS: usize = paceline::core::engine::TENANTS_SHOWN;
+/// Requests in flight that are told at most: those under way for longest.
+pub const MOST_FLIGHTS: usize = paceline::FLIGHTS_SHOWN;
 /// Callers that are told at most.
 pub const MOST_CALLERS: usize = 500;
 /// Throttled attempts that are told at most: the latest.
@@ -78,10 +82,14 @@ pub struct Status {
     pub waiting: Classes<u64>,
     /// When the first in line of each class can go, as computed; `None` where nobody waits or no time is known.
     pub wait_seconds: Classes<Option<f64>>,
+    /// How long a newcomer of each class would wait behind those who do, as computed.
+    pub newcomer_wait_seconds: Classes<Option<f64>>,
     /// Who waits, the largest queues first.
     pub tenants: Vec<Tenant>,
     /// Attempts in flight.
     pub in_flight: u64,
+    /// Who is in flight, longest first.
+    pub flights: Vec<Flight>,
     /// Attempts sent since the start.
     pub sent: u64,
     /// Attempts throttled since the start.
@@ -111,7 +119,6 @@ pub struct Status {
 impl Status {
     /// What a client's snapshot tells. The rest is for those who know it to add.
     pub fn of(about: About, snapshot: &Snapshot) -> Self {
-        let [interactive, normal, batch] = snapshot.waiting.map(|count| count as u64);
         let limiters: Vec<_> = snapshot.limiters.iter().take(MOST_LIMITERS).map(Limiter::of).collect();
         let upstreams: Vec<_> = snapshot.upstreams.iter().take(MOST_UPSTREAMS).map(Upstream::of).collect();
         Self {
@@ -121,7 +128,11 @@ impl Status {
             ready: about.ready,
             up_seconds: about.up.as_secs(),
             paused: snapshot.paused,
-            waiting: Classes { interactive, normal, batch },
+            waiting: snapshot.waiting.map(|count| count as u64).into(),
+            wait_seconds: snapshot.next_in.map(seconds).into(),
+            newcomer_wait_seconds: snapshot.newcomer_waits.map(seconds).into(),
+            tenants: snapshot.tenants.iter().take(MOST_TENANTS).map(Tenant::of).collect(),
+            flights: snapshot.flights.iter().take(MOST_FLIGHTS).map(Flight::of).collect(),
             in_flight: snapshot.in_flight as u64,
             sent: snapshot.sent,
             throttled: snapshot.throttled,
@@ -138,6 +149,10 @@ impl Status {
     pub fn waiting_in_all(&self) -> u64 {
         self.waiting.interactive + self.waiting.normal + self.waiting.batch
     }
+}
+
+fn seconds(wait: Option<Duration>) -> Option<f64> {
+    wait.map(|wait| wait.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -158,18 +173,20 @@ mod tests {
             buckets: vec![BucketView { quota, source: engine::LimitSource::Reported, used: 12 }],
             in_flight: (2, Some(8)),
             closed_for: Some(Duration::from_millis(1_500)),
+            throttled: 4,
             binds: Some(engine::Bind::Quota(Dimension::Requests, MINUTE)),
         };
         let health = engine::Health::Open(Duration::from_secs(3));
         Snapshot {
             waiting: [1, 2, 3],
+            next_in: [None, None, Some(Duration::from_millis(500))],
             in_flight: 2,
             sent: 40,
             limiters: vec![LimiterStanding { account: "org".into(), models: "m-*".into(), view }],
             upstreams: vec![UpstreamStanding {
                 name: "main".into(),
                 caller: None,
-                view: UpstreamView { id: UpstreamId(0), health, in_flight: 2 },
+                view: UpstreamView { id: UpstreamId(0), health, in_flight: 2, taken_out: false },
             }],
             ..Snapshot::default()
         }
@@ -181,11 +198,12 @@ mod tests {
         let told = serde_json::to_value(Status::of(about, &snapshot())).unwrap();
         assert_eq!(told["kind"], "serve");
         assert_eq!(told["waiting"], json!({"interactive": 1, "normal": 2, "batch": 3}));
+        assert_eq!(told["wait_seconds"], json!({"interactive": null, "normal": null, "batch": 0.5}));
         assert_eq!(
             told["limiters"][0],
             json!({
                 "account": "org", "models": "m-*", "in_flight": 2, "in_flight_limit": 8,
-                "closed_for_seconds": 1.5, "binds": "requests/min",
+                "closed_for_seconds": 1.5, "throttled": 4, "binds": "requests/min",
                 "limits": [{
                     "dimension": "requests", "window": "min", "window_seconds": 60.0, "limit": 50, "used": 12,
                     "source": "reported",

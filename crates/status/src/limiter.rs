@@ -20,6 +20,8 @@ pub struct Limiter {
     pub in_flight_limit: Option<u64>,
     /// A refusal closed it for this much longer.
     pub closed_for_seconds: Option<f64>,
+    /// Attempts that were throttled since the start.
+    pub throttled: u64,
     /// What held back the head of its queue when it was last asked: `requests/min`, `in_flight`, `gate`, `learning`, `health`.
     pub binds: Option<String>,
     /// Its limits.
@@ -66,6 +68,7 @@ impl Limiter {
             in_flight: in_flight.into(),
             in_flight_limit: most.map(u64::from),
             closed_for_seconds: standing.view.closed_for.map(|wait| wait.as_secs_f64()),
+            throttled: standing.view.throttled,
             binds: standing.view.binds.map(words::bind),
             limits: standing.view.buckets.iter().map(Limit::of).collect(),
         }

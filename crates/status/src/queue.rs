@@ -1,5 +1,6 @@
 //! Who waits, and for how long.
 
+use paceline::TenantStanding;
 use serde::{Deserialize, Serialize};
 
 /// Something for each priority class.
@@ -14,6 +15,12 @@ pub struct Classes<T> {
     pub batch: T,
 }
 
+impl<T> From<[T; 3]> for Classes<T> {
+    fn from([interactive, normal, batch]: [T; 3]) -> Self {
+        Self { interactive, normal, batch }
+    }
+}
+
 /// A tenant with waiting requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -22,4 +29,10 @@ pub struct Tenant {
     pub name: String,
     /// Its requests that wait, by priority.
     pub waiting: Classes<u64>,
+}
+
+impl Tenant {
+    pub(crate) fn of(standing: &TenantStanding) -> Self {
+        Self { name: standing.name.to_string(), waiting: standing.waiting.map(|count| count as u64).into() }
+    }
 }

@@ -39,7 +39,7 @@ pub enum Health {
     Open,
     /// A probe is under way.
     HalfOpen,
-    /// The credential was refused or is out of money, or an operator took it out.
+    /// The credential was refused or is out of money.
     OutOfService,
 }
 
@@ -99,8 +99,11 @@ impl Upstream {
                 _ => None,
             },
             in_flight: standing.view.in_flight.into(),
-            taken_out: false,
-            reason: words::health(health),
+            taken_out: standing.view.taken_out,
+            reason: match standing.view.taken_out {
+                true => words::TAKEN_OUT.to_owned(),
+                false => words::health(health),
+            },
         }
     }
 }

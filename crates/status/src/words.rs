@@ -17,6 +17,9 @@ pub fn window(window: Duration) -> String {
     }
 }
 
+/// What is said of an upstream that an operator took out.
+pub const TAKEN_OUT: &str = "an operator took it out; it gets nothing until it is put back";
+
 /// The name of what holds requests back.
 pub fn bind(bind: Bind) -> String {
     match bind {

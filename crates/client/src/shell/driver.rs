@@ -18,7 +18,7 @@ use super::requests::{Pending, Running, is_throttled};
 use super::{Command, Message, ReplyTo, Start, Submit, verdict};
 use crate::error::SendError;
 use crate::net::ConnectionPool;
-use crate::watch::{ClientEvent, LimiterStanding, OnEvent, Snapshot, UpstreamStanding};
+use crate::watch::{ClientEvent, OnEvent};
 
 /// Messages taken at once before the engine is asked what to do.
 const MOST_MESSAGES: usize = 256;
@@ -82,7 +82,7 @@ pub(super) struct Driver {
     pub(super) by_request: Numbered<RequestId, AttemptId>,
     /// Whose attempts have failed since the engine was last asked what follows.
     pub(super) failed: Vec<RequestId>,
-    paused: bool,
+    pub(super) paused: bool,
 }
 
 impl Driver {
@@ -149,6 +149,13 @@ impl Driver {
                 drop(reply.send(self.registry.learned(now, &self.engine)));
             }
             Message::Command(Command::Pause(paused)) => self.paused = paused,
+            // Nor may whoever gives these.
+            Message::Command(Command::Service { upstream, out, reply }) => {
+                let _ = reply.send(self.set_service(&upstream, out));
+            }
+            Message::Command(Command::Retune { retune, reply }) => {
+                let _ = reply.send(self.registry.retune(&mut self.engine, &retune));
+            }
             Message::Command(Command::Reconfigure(plan)) => self.reconfigure(now, *plan),
             Message::Command(Command::Close { done }) => return Some(Closing(done)),
         }
@@ -293,30 +300,6 @@ impl Driver {
         if received {
             // The last receiver may have gone just now.
             let _ = self.start.events.send(event);
-        }
-    }
-
-    fn snapshot(&self, now: Time) -> Snapshot {
-        let seen = self.engine.snapshot(now);
-        let meters = self.registry.meters();
-        let limiters = seen.limiters.into_iter().filter_map(|view| {
-            let meter = meters.get(&view.id)?;
-            Some(LimiterStanding { account: meter.account.clone(), models: meter.models.clone(), view })
-        });
-        let upstreams = seen.upstreams.into_iter().filter_map(|view| {
-            let place = &self.start.plan.directory.places[self.registry.place(view.id)?];
-            let account = self.registry.account(&place.provider.name, view.id).map(str::to_owned);
-            Some(UpstreamStanding { name: place.name.clone(), caller: account, view })
-        });
-        Snapshot {
-            waiting: seen.waiting,
-            in_flight: seen.in_flight,
-            sent: seen.sent,
-            throttled: seen.throttled,
-            retries: seen.retries,
-            paused: self.paused,
-            limiters: limiters.collect(),
-            upstreams: upstreams.collect(),
         }
     }
 }

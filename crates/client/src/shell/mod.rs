@@ -7,6 +7,7 @@ mod affinity;
 mod attempt;
 mod clock;
 mod driver;
+mod operating;
 mod registry;
 mod reload;
 mod reports;
@@ -26,7 +27,7 @@ use crate::directory::Directory;
 use crate::error::SendError;
 use crate::net::Dialer;
 use crate::upstream::Timeouts;
-use crate::watch::{ClientEvent, LearnedLimits, OnEvent, Snapshot};
+use crate::watch::{ClientEvent, LearnedLimits, OnEvent, Retune, Snapshot};
 use crate::work::{Estimates, Work};
 use attempt::Report;
 pub(crate) use driver::run;
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Snapshot(oneshot::Sender<Snapshot>),
     Learned(oneshot::Sender<Vec<LearnedLimits>>),
     Pause(bool),
+    Service { upstream: String, out: bool, reply: oneshot::Sender<bool> },
+    Retune { retune: Retune, reply: oneshot::Sender<bool> },
     Reconfigure(Box<Plan>),
     Close { done: Option<oneshot::Sender<()>> },
 }

@@ -8,6 +8,7 @@ mod asked;
 mod callers;
 mod cancel;
 mod connections;
+mod operating;
 mod provider;
 mod reload;
 mod streams;

@@ -4,6 +4,7 @@
 mod accounts;
 mod callers;
 mod learned;
+mod operating;
 mod organisations;
 mod reload;
 mod tenants;
@@ -63,6 +64,7 @@ pub(super) struct Registry {
     accounts: Accounts,
     earlier: Earlier,
     outdated: HashSet<LimiterId>, // Their ceilings are those of an earlier configuration.
+    taken_out: HashSet<usize>,    // Places that an operator took out.
     spare: Spare,
 }
 
@@ -90,6 +92,7 @@ impl Registry {
             accounts: Accounts::default(),
             earlier: Earlier::new(learned),
             outdated: HashSet::new(),
+            taken_out: HashSet::new(),
             spare: Spare::default(),
         };
         for place in 0..directory.places.len() {
@@ -210,6 +213,9 @@ impl Registry {
         self.outlets.resize(self.outlets.len().max(id.0 as usize + 1), None);
         self.outlets[id.0 as usize] = Some(outlet);
         self.upstreams.insert(outlet, id);
+        if self.taken_out.contains(&outlet.place) {
+            engine.take_out(id);
+        }
         id
     }
 

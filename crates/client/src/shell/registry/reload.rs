@@ -52,6 +52,9 @@ impl Registry {
     /// Upstreams whose place is the same go on; the others get no further attempt.
     fn replace_places(&mut self, engine: &mut Engine, old: &Directory, new: &Directory) {
         let upstreams = mem::take(&mut self.upstreams);
+        // A new key or URL changes nothing about who took it out, and why.
+        let named = |name: &str| new.places.iter().position(|place| *place.name == *name);
+        self.taken_out = self.taken_out.iter().filter_map(|place| named(&old.places[*place].name)).collect();
         self.outlets.fill(None);
         for (outlet, upstream) in upstreams {
             match new.same_place(&old.places[outlet.place]) {
