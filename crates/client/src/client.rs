@@ -16,6 +16,7 @@ use crate::directory::Directory;
 use crate::error::{BuildError, SendError};
 use crate::request::Request;
 use crate::shell::{Answered, Command, Message, Opening, ReplyTo, Submit};
+use crate::upstream::CommonCeiling;
 use crate::watch::{ClientEvent, LearnedLimits, Retune, Snapshot};
 use crate::work::{Estimates, Work};
 
@@ -225,6 +226,16 @@ impl Client {
         // A closed client has nothing to reconfigure.
         let _ = self.shared.tell(Command::Reconfigure(Box::new(plan)));
         Ok(())
+    }
+
+    /// Replaces one of the ceilings for every account and model, or adds it, or lifts it. Ceilings for some accounts or models
+    /// hold beside it, and the tighter one counts. What was charged so far counts. It holds at once and until
+    /// [`Client::reconfigure`] replaces all ceilings.
+    pub fn set_common_ceiling(&self, ceiling: CommonCeiling) {
+        let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.directory = Arc::new(current.directory.with_common(ceiling));
+        // A closed client has nothing to hold to it.
+        let _ = self.shared.tell(Command::Redirect(current.directory.clone()));
     }
 
     /// Ends everything: whatever waits or is in flight fails with [`SendError::Closed`]. Returns when it is over.

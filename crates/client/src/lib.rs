@@ -38,7 +38,7 @@ pub use request::{PASSED_HEADERS, Request};
 pub use routes::{LaneOutline, Routes};
 pub use secret::Secret;
 pub use shell::EVENTS_KEPT;
-pub use upstream::{Ceilings, Pool, PoolMember, Timeouts, Upstream};
+pub use upstream::{Ceilings, CommonCeiling, Pool, PoolMember, Timeouts, Upstream};
 pub use watch::{
     ClientEvent, FLIGHTS_SHOWN, Flight, LearnedLimits, LimiterStanding, Snapshot, TenantStanding,
     UpstreamStanding,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use paceline_core::quota::Quota;
+use paceline_core::quota::{Dimension, Quota};
 use paceline_wire::provider::Provider;
 
 use crate::directory::Place;
@@ -169,6 +169,22 @@ impl Ceilings {
         self.in_flight = Some(limit);
         self
     }
+}
+
+/// One ceiling for every account and model: see [`crate::Client::set_common_ceiling`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommonCeiling {
+    /// Of a quota; `None` lifts it.
+    Quota {
+        /// What is counted.
+        dimension: Dimension,
+        /// Over how long.
+        window: Duration,
+        /// The most.
+        limit: Option<u64>,
+    },
+    /// The most attempts in flight; `None` lifts it.
+    InFlight(Option<u32>),
 }
 
 /// How long each part of an exchange may take.

@@ -1,5 +1,6 @@
 //! Where requests can go. Fixed when the client is built, and shared by callers and the loop.
 
+mod common;
 mod mask;
 mod place;
 
@@ -19,6 +20,7 @@ use crate::upstream::{Ceilings, Pool, Upstream};
 const DIALECTS: [Dialect; 2] = [Dialect::OpenAi, Dialect::Anthropic];
 
 /// The upstreams, and every set of them that a request can be for.
+#[derive(Clone)]
 pub(crate) struct Directory {
     pub(crate) places: Vec<Arc<Place>>,
     targets: Vec<(Leading, Vec<Way>)>,

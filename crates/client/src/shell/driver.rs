@@ -157,6 +157,7 @@ impl Driver {
                 let _ = reply.send(self.registry.retune(&mut self.engine, &retune));
             }
             Message::Command(Command::Reconfigure(plan)) => self.reconfigure(now, *plan),
+            Message::Command(Command::Redirect(directory)) => self.replace_directory(now, directory),
             Message::Command(Command::Close { done }) => return Some(Closing(done)),
         }
         None

@@ -55,7 +55,11 @@ pub(crate) enum Command {
     Service { upstream: String, out: bool, reply: oneshot::Sender<bool> },
     Retune { retune: Retune, reply: oneshot::Sender<bool> },
     Reconfigure(Box<Plan>),
-    Close { done: Option<oneshot::Sender<()>> },
+    /// The same places and ways, within other ceilings.
+    Redirect(Arc<Directory>),
+    Close {
+        done: Option<oneshot::Sender<()>>,
+    },
 }
 
 /// A request on its way in.

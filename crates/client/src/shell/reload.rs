@@ -1,5 +1,7 @@
 //! Another configuration while everything goes on.
 
+use std::sync::Arc;
+
 use paceline_core::engine::{Event, RequestId};
 use paceline_core::time::Time;
 
@@ -13,15 +15,20 @@ impl Driver {
     /// Goes on with another configuration.
     pub(super) fn reconfigure(&mut self, now: Time, plan: Plan) {
         let Plan { directory, config, timeouts, weights, dialer } = plan;
-        let old = std::mem::replace(&mut self.start.plan.directory, directory.clone());
-        self.redirect(now, &old, &directory);
-        self.registry.reconfigure(now, &mut self.engine, &old, &directory);
+        self.replace_directory(now, directory);
         self.engine.set_config(config);
         self.tenants.set_weights(&mut self.engine, weights);
         self.start.plan.timeouts = timeouts;
         if let Some(dialer) = dialer {
             self.pool = ConnectionPool::new(dialer);
         }
+    }
+
+    /// Goes on with other places, other ways to them, or other ceilings.
+    pub(super) fn replace_directory(&mut self, now: Time, directory: Arc<Directory>) {
+        let old = std::mem::replace(&mut self.start.plan.directory, directory.clone());
+        self.redirect(now, &old, &directory);
+        self.registry.reconfigure(now, &mut self.engine, &old, &directory);
     }
 
     /// Finds out where requests go by now. Those that wait for what is gone are over; those in flight may get their answer.

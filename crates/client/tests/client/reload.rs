@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use paceline::core::engine::{Health, LimitSource};
 use paceline::core::quota::{Dimension, Quota};
-use paceline::{BuildError, Ceilings, Client, Credential, Pool, PoolMember, Request, SendError, Upstream};
+use paceline::{
+    BuildError, Ceilings, Client, CommonCeiling, Credential, Pool, PoolMember, Request, SendError, Upstream,
+};
 use tokio::time::Instant;
 
 use crate::support::{ANSWER, ASK, KEY, Server, Step, ask, json};
@@ -62,6 +64,41 @@ async fn new_ceilings_hold_at_once_and_what_was_charged_counts() {
     }
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(client.snapshot().await.limiters.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_common_ceiling_changes_while_requests_wait() {
+    let server = Server::start(vec![json(200, ANSWER); 40]).await;
+    let client = server.builder().ceilings(per_minute(2)).build().unwrap();
+    let change = |limit| CommonCeiling::Quota {
+        dimension: Dimension::Requests,
+        window: Duration::from_secs(60),
+        limit,
+    };
+    let waiting: Vec<_> = (0..20).map(|_| sending(&client, ask())).collect();
+    settle().await;
+    assert!(server.seen().len() < 3, "two a minute: {}", server.seen().len());
+    let start = Instant::now();
+    client.set_common_ceiling(change(Some(6_000)));
+    for answer in waiting {
+        answer.await.unwrap().unwrap();
+    }
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert_eq!(used(&client.snapshot().await, 0), (20, 6_000, LimitSource::Typed));
+
+    // What was charged counts at once, for those who come now, too; and lifted it is gone.
+    client.set_common_ceiling(change(Some(20)));
+    let late = sending(&client, ask());
+    settle().await;
+    assert!(!late.is_finished());
+    client.set_common_ceiling(CommonCeiling::InFlight(Some(3)));
+    client.set_common_ceiling(change(None));
+    late.await.unwrap().unwrap();
+    let limiter = client.snapshot().await.limiters.remove(0).view;
+    assert_eq!(
+        (limiter.in_flight.1, limiter.buckets.iter().any(|of| of.source == LimitSource::Typed)),
+        (Some(3), false)
+    );
 }
 
 #[tokio::test(start_paused = true)]
