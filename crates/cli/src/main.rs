@@ -4,6 +4,8 @@ mod args;
 mod ceilings;
 mod check;
 mod config;
+mod ctl;
+mod desk;
 mod exit;
 mod keys;
 mod ledger;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::plan(args),
         Command::Serve(args) => serve::serve(args),
+        Command::Ctl(args) => ctl::ctl(args),
         Command::Keys(args) => keys::keys(args),
         Command::Mock(args) => mock::mock(args),
         Command::Sim(args) => sim::sim(args),

@@ -15,6 +15,7 @@ use paceline_wire::provider::Provider;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use crate::args::{self, ProgressStyle, RunArgs};
+use crate::desk::{self, RunDesk};
 use crate::exit::{Exit, Failure};
 use crate::ledger::RunLedger;
 use crate::limits::LimitsFile;
@@ -51,6 +52,7 @@ async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
     if args.inputs.iter().any(|input| input.as_os_str() == "-") && io::stdin().is_terminal() {
         messages::say("reading lines from the terminal; Ctrl-D ends them");
     }
+    let budget = options.budget;
     let checking = tokio::task::spawn_blocking(move || Checked::new(options));
     let checked = tokio::select! {
         checked = checking => checked.context("the check broke off").map_err(Failure::stopped)?.map_err(refused)?,
@@ -81,10 +83,18 @@ async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
         };
     }
     let client = client(args, destination, learned)?;
+    let progress = Progress::new();
+    let desk = RunDesk::new(args, client.clone(), progress.clone(), budget);
+    let _socket = desk::open(args.control.as_ref(), desk).unwrap_or_else(|fault| {
+        if !quiet {
+            messages::warning(&fault);
+        }
+        None
+    });
     let sender = ClientSender::new(client.clone(), None, providers, ledger.as_ref().map(RunLedger::ledger));
     let mut session =
         Session { client, output, signals, reporter: Reporter::new(args.progress), limits, quiet };
-    let ended = session.run(checked, sender, args).await;
+    let ended = session.run(checked, sender, args, progress).await;
     if let Some(note) = ledger.and_then(RunLedger::close).filter(|_| !quiet) {
         messages::warning(&note);
     }
@@ -183,8 +193,14 @@ struct Session {
 }
 
 impl Session {
-    async fn run(&mut self, checked: Checked, sender: ClientSender, args: &RunArgs) -> Result<Exit, Failure> {
-        let (control, progress) = (Control::new(), Progress::new());
+    async fn run(
+        &mut self,
+        checked: Checked,
+        sender: ClientSender,
+        args: &RunArgs,
+        progress: Progress,
+    ) -> Result<Exit, Failure> {
+        let control = Control::new();
         let sending = Sending::watch(&self.client);
         let asked = sender.clone();
         let batch =

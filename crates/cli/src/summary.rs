@@ -184,7 +184,8 @@ fn command_line(args: impl Iterator<Item = String>) -> String {
     args.filter(|arg| arg != "--fresh").map(|arg| quoted(&arg)).collect::<Vec<_>>().join(" ")
 }
 
-fn quoted(arg: &str) -> String {
+/// A word as a shell takes it.
+pub(crate) fn quoted(arg: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
     match arg.chars().all(plain) && !arg.is_empty() {
         true => arg.to_owned(),

@@ -230,7 +230,7 @@ impl Client {
 
     /// Replaces one of the ceilings for every account and model, or adds it, or lifts it. Ceilings for some accounts or models
     /// hold beside it, and the tighter one counts. What was charged so far counts. It holds at once and until
-    /// [`Client::reconfigure`] replaces all ceilings.
+    /// [`Client::reconfigure`] replaces all ceilings. Like that it forgets what [`Client::retune`] has set.
     pub fn set_common_ceiling(&self, ceiling: CommonCeiling) {
         let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
         current.directory = Arc::new(current.directory.with_common(ceiling));

@@ -42,6 +42,19 @@ pub enum Counted {
     InFlight,
 }
 
+impl Counted {
+    /// Its name, as in the documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Counted::Requests => "requests",
+            Counted::InputTokens => "input_tokens",
+            Counted::OutputTokens => "output_tokens",
+            Counted::Tokens => "tokens",
+            Counted::InFlight => "in_flight",
+        }
+    }
+}
+
 /// A ceiling that is to hold from now on, for every account and model, or to hold no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

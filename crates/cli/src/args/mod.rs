@@ -1,5 +1,6 @@
 //! The command line.
 
+mod control;
 mod mock;
 mod plan;
 mod run;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use control::{CtlArgs, CtlCommand, TypedLimit, Whom};
 pub(crate) use mock::MockArgs;
 pub(crate) use plan::PlanArgs;
 pub(crate) use run::{Ceilings, Defaults, ProgressStyle, RunArgs, Target};
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     Plan(Box<PlanArgs>),
     /// Serves a gateway: set a base URL, and requests wait their turn instead of failing
     Serve(Box<ServeArgs>),
+    /// Asks a run or a gateway how it stands, pauses and resumes it, and changes its ceilings
+    Ctl(CtlArgs),
     /// Makes keys for callers of the gateway
     Keys(KeysArgs),
     /// Plays an AI provider on this machine: real limits, headers, errors, streams, scripted faults

@@ -29,6 +29,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, value_name = "STYLE", default_value_t)]
     pub(crate) progress: ProgressStyle,
 
+    /// The socket by which `paceline ctl` reaches this run; or `none` [default: one in your runtime folder]
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) control: Option<OrNone<PathBuf>>,
+
     #[command(flatten, next_help_heading = "Where to send")]
     pub(crate) target: Target,
 

@@ -35,6 +35,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<OrNone<PathBuf>>,
 
+    /// The socket by which `paceline ctl` reaches this gateway; or `none` [default: one in your runtime folder]
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) control: Option<OrNone<PathBuf>>,
+
     /// The form of the log, on stderr
     #[arg(long, value_enum, value_name = "FORM", default_value_t)]
     pub(crate) log: LogForm,

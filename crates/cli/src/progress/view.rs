@@ -48,7 +48,10 @@ pub(crate) struct View {
 impl View {
     /// The view of these numbers and this standing of the client.
     pub(crate) fn new(run: paceline_batch::View, snapshot: &Snapshot) -> Self {
-        let binds = snapshot.limiters.iter().find_map(|limiter| limiter.view.binds).map(bind_name);
+        let binds = match snapshot.paused {
+            true => Some("a pause that was asked for".to_owned()),
+            false => snapshot.limiters.iter().find_map(|limiter| limiter.view.binds).map(bind_name),
+        };
         Self {
             run,
             throttled: snapshot.throttled,

@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow};
 use listenfd::ListenFd;
 use paceline::wire::provider::Catalog;
 use paceline::{CallerKey, Client, LearnedLimits};
+use paceline_control::Socket;
 use paceline_gateway::Gateway;
 use paceline_gateway::Settings;
 use paceline_gateway::admin::{Admin, Counters, Observed, Order};
@@ -28,6 +29,7 @@ use super::recording::Recording;
 use super::watched::Watched;
 use super::{greeting, handover, logs};
 use crate::args::ServeArgs;
+use crate::desk::{self, ServeDesk};
 use crate::exit::{Exit, Failure};
 use crate::signals::{Signal, Signals};
 use crate::upstream::ProcessEnvironment;
@@ -57,6 +59,7 @@ pub(super) struct Running<'a> {
     admin: Option<(Drain, JoinHandle<()>)>,
     keeper: Option<(watch::Sender<bool>, JoinHandle<()>)>,
     recording: Option<Recording>,
+    _socket: Option<Socket>, // Open as long as this lives.
 }
 
 impl<'a> Running<'a> {
@@ -92,19 +95,24 @@ impl<'a> Running<'a> {
         let gateway = Gateway::new(client.clone(), catalog, seen.clone(), door, ledger.clone());
         let observed = Observed::new(gateway, counters.clone(), drain.clone());
         tokio::spawn(front::serve(listener, seen.clone(), observed, drain.clone()));
+        let admin = Admin {
+            client: client.clone(),
+            callers: known.clone(),
+            ledger: ledger.clone(),
+            counters: counters.clone(),
+            ready: is_ready,
+            orders: give,
+            token: asked,
+            started,
+        };
+        let desk = ServeDesk { admin: admin.clone(), listens: addresses.0.to_string() };
+        let socket = desk::open(args.control.as_ref(), desk).unwrap_or_else(|fault| {
+            warn!("{fault}");
+            None
+        });
         let admin = admin_listener.map(|listener| {
-            let desk = Admin {
-                client: client.clone(),
-                callers: known.clone(),
-                ledger: ledger.clone(),
-                counters: counters.clone(),
-                ready: is_ready,
-                orders: give,
-                token: asked,
-                started,
-            };
             let drain = Drain::default();
-            (drain.clone(), tokio::spawn(front::serve(listener, seen, desk, drain)))
+            (drain.clone(), tokio::spawn(front::serve(listener, seen, admin, drain)))
         });
         let keeper = file.map(|file| {
             let (end, ends) = watch::channel(false);
@@ -131,6 +139,7 @@ impl<'a> Running<'a> {
             admin,
             keeper,
             recording,
+            _socket: socket,
         })
     }
 
@@ -144,7 +153,6 @@ impl<'a> Running<'a> {
                     Signal::Hangup => drop(self.reload()),
                     Signal::Interrupt | Signal::Terminate => break,
                 },
-                // Without an admin side nobody gives orders.
                 Some(order) = self.orders.recv() => match order {
                     Order::Drain => break,
                     Order::Reload(reply) => drop(reply.send(self.reload())),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on may panic, in its helpers too.
 
 mod config;
+mod control;
 mod gateway;
 mod nagle;
 mod plan;

@@ -13,6 +13,8 @@ fn help_reads_well() {
         ("help_run", &["run", "--help"]),
         ("help_plan", &["plan", "--help"]),
         ("help_serve", &["serve", "--help"]),
+        ("help_ctl", &["ctl", "--help"]),
+        ("help_ctl_limit", &["ctl", "limit", "--help"]),
         ("help_keys", &["keys", "new", "--help"]),
         ("help_mock", &["mock", "--help"]),
         ("help_sim", &["sim", "--help"]),
@@ -28,7 +30,7 @@ fn help_reads_well() {
 
 #[test]
 fn bad_usage_ends_with_2_and_says_why() {
-    let cases: [&[&str]; 29] = [
+    let cases: [&[&str]; 38] = [
         &[],
         &["rnu"],
         &["run"],
@@ -58,6 +60,15 @@ fn bad_usage_ends_with_2_and_says_why() {
         &["usage", "--file", "u.db", "--csv", "--json"],
         &["prices", "--model", "nobody-knows"],
         &["run", "in.jsonl", "--mock", "--usage"],
+        &["ctl"],
+        &["ctl", "4711"],
+        &["ctl", "limit"],
+        &["ctl", "limit", "rpm"],
+        &["ctl", "limit", "rpm=0"],
+        &["ctl", "limit", "mood=5"],
+        &["ctl", "4711", "status", "--admin", "http://127.0.0.1:4001"],
+        &["ctl", "status", "--admin", "https://127.0.0.1:4001"],
+        &["ctl", "status", "--token-env", "TOKEN"],
     ];
     let folder = tempfile::tempdir().unwrap();
     let mut said = String::new();

@@ -52,8 +52,15 @@ pub(crate) enum Command {
     Snapshot(oneshot::Sender<Snapshot>),
     Learned(oneshot::Sender<Vec<LearnedLimits>>),
     Pause(bool),
-    Service { upstream: String, out: bool, reply: oneshot::Sender<bool> },
-    Retune { retune: Retune, reply: oneshot::Sender<bool> },
+    Service {
+        upstream: String,
+        out: bool,
+        reply: oneshot::Sender<bool>,
+    },
+    Retune {
+        retune: Retune,
+        reply: oneshot::Sender<bool>,
+    },
     Reconfigure(Box<Plan>),
     /// The same places and ways, within other ceilings.
     Redirect(Arc<Directory>),

@@ -13,7 +13,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE}
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use paceline::Client;
-use paceline_status::{About, Kind};
+use paceline_status::{About, Kind, Status};
 use paceline_usage::Ledger;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -108,11 +108,15 @@ impl Admin {
         answer(StatusCode::OK, page::CONTENT_TYPE, page)
     }
 
-    async fn status(&self) -> Response<Body> {
+    /// How everything stands.
+    pub async fn standing(&self) -> Status {
         let snapshot = self.client.snapshot().await;
         let callers = self.callers.borrow().clone();
-        let status = status::status(self.about(), &snapshot, &callers);
-        match serde_json::to_string(&status) {
+        status::status(self.about(), &snapshot, &callers)
+    }
+
+    async fn status(&self) -> Response<Body> {
+        match serde_json::to_string(&self.standing().await) {
             Ok(text) => answer(StatusCode::OK, "application/json", text),
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the status cannot be written\n"),
         }
