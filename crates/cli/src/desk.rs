@@ -25,7 +25,7 @@ pub(crate) fn open(at: Option<&OrNone<PathBuf>>, desk: impl Desk) -> Result<Opti
     };
     opened.map(Some).map_err(|fault| {
         let fault = anyhow::Error::from(fault);
-        format!("{fault:#}; `paceline ctl` will not reach this process")
+        format!("{fault:#}; `paceline ctl` and `paceline top` will not reach this process")
     })
 }
 

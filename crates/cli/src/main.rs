@@ -21,6 +21,8 @@ mod serve;
 mod signals;
 mod sim;
 mod summary;
+#[cfg(feature = "top")]
+mod top;
 mod units;
 mod upstream;
 mod usage;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::plan(args),
         Command::Serve(args) => serve::serve(args),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::top(args),
         Command::Ctl(args) => ctl::ctl(args),
         Command::Keys(args) => keys::keys(args),
         Command::Mock(args) => mock::mock(args),

@@ -1,4 +1,4 @@
-//! `paceline ctl`: its flags.
+//! `paceline ctl` and `paceline top`: their flags.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -104,6 +104,44 @@ impl FromStr for TypedLimit {
     }
 }
 
+#[cfg(feature = "top")]
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) whom: Whom,
+
+    /// Print one picture as plain text, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// The size of that picture [default: 80 columns, and as many lines as it takes]
+    #[arg(long, value_name = "COLUMNSxLINES", requires = "once")]
+    pub(crate) size: Option<Size>,
+}
+
+/// A size such as `80x24`.
+#[cfg(feature = "top")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Columns.
+    pub(crate) columns: u16,
+    /// Lines.
+    pub(crate) lines: u16,
+}
+
+#[cfg(feature = "top")]
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| text.parse().ok().filter(|number| (10..=500).contains(number));
+        let size = text
+            .split_once('x')
+            .and_then(|(columns, lines)| Some(Self { columns: number(columns)?, lines: number(lines)? }));
+        size.ok_or_else(|| format!("`{text}` is no size; write it as `80x24`"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,5 +157,14 @@ mod tests {
             assert!(read(bad).is_err(), "{bad}");
         }
         assert!(read("mood=4").unwrap_err().contains("there are rpm, tpm, itpm"));
+    }
+
+    #[cfg(feature = "top")]
+    #[test]
+    fn sizes_are_columns_by_lines() {
+        assert_eq!("80x24".parse(), Ok(Size { columns: 80, lines: 24 }));
+        for bad in ["80", "80x", "0x5", "80x24x3", "80x100000"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
     }
 }

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use control::{CtlArgs, CtlCommand, TypedLimit, Whom};
+#[cfg(feature = "top")]
+pub(crate) use control::{Size, TopArgs};
 pub(crate) use mock::MockArgs;
 pub(crate) use plan::PlanArgs;
 pub(crate) use run::{Ceilings, Defaults, ProgressStyle, RunArgs, Target};
@@ -36,6 +38,9 @@ pub(crate) enum Command {
     Plan(Box<PlanArgs>),
     /// Serves a gateway: set a base URL, and requests wait their turn instead of failing
     Serve(Box<ServeArgs>),
+    /// Shows a run or a gateway while it works: limits, queue, upstreams, money
+    #[cfg(feature = "top")]
+    Top(TopArgs),
     /// Asks a run or a gateway how it stands, pauses and resumes it, and changes its ceilings
     Ctl(CtlArgs),
     /// Makes keys for callers of the gateway

@@ -29,7 +29,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, value_name = "STYLE", default_value_t)]
     pub(crate) progress: ProgressStyle,
 
-    /// The socket by which `paceline ctl` reaches this run; or `none` [default: one in your runtime folder]
+    /// The socket by which `paceline ctl` and `paceline top` reach this run; or `none` [default: one in your runtime folder]
     #[arg(long, value_name = "SOCKET")]
     pub(crate) control: Option<OrNone<PathBuf>>,
 

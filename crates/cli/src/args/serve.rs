@@ -35,7 +35,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<OrNone<PathBuf>>,
 
-    /// The socket by which `paceline ctl` reaches this gateway; or `none` [default: one in your runtime folder]
+    /// The socket by which `paceline ctl` and `paceline top` reach this gateway; or `none` [default: one in your runtime folder]
     #[arg(long, value_name = "SOCKET")]
     pub(crate) control: Option<OrNone<PathBuf>>,
 

@@ -12,6 +12,8 @@ use paceline_wire::terminal;
 use serde_json::Value;
 
 pub(crate) use target::{Chosen, choose, folder};
+#[cfg(feature = "top")]
+pub(crate) use text::{eta, money, source};
 
 use crate::args::{CtlArgs, CtlCommand, TypedLimit};
 use crate::exit::{Exit, Failure};

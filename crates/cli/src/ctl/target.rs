@@ -16,6 +16,8 @@ pub(crate) struct Chosen {
     pub(crate) place: Place,
     /// It, in words.
     pub(crate) name: String,
+    /// What tells it from others of its kind.
+    pub(crate) what: String,
     /// What says again that it is meant, after the name of a command: with a space before it, or empty.
     pub(crate) words: String,
 }
@@ -42,7 +44,12 @@ pub(crate) async fn choose(whom: &Whom) -> Result<Chosen, Failure> {
     }
     if let Some(path) = whom.target.as_deref().filter(|target| is_socket(Path::new(target))) {
         let place = Place::Socket(path.into());
-        return Ok(Chosen { place, name: format!("`{path}`"), words: format!(" {}", quoted(path)) });
+        return Ok(Chosen {
+            place,
+            name: format!("`{path}`"),
+            what: path.to_owned(),
+            words: format!(" {}", quoted(path)),
+        });
     }
     let found = find(&folder()).await.map_err(Failure::usage)?;
     match &whom.target {
@@ -60,7 +67,12 @@ fn admin(whom: &Whom, url: &str) -> Result<Chosen, Failure> {
     let token = source.map(|source| source.read(Path::new(""))).transpose();
     let token = token.map_err(|fault| Failure::usage(anyhow!("no admin token: {fault}")))?;
     let place = Place::admin(url, token.as_deref()).map_err(|fault| Failure::usage(anyhow!(fault)))?;
-    Ok(Chosen { place, name: format!("`{url}`"), words: format!(" --admin {}", quoted(url)) })
+    Ok(Chosen {
+        place,
+        name: format!("`{url}`"),
+        what: url.to_owned(),
+        words: format!(" --admin {}", quoted(url)),
+    })
 }
 
 /// The one that is called `target`: by its number, or by its output.
@@ -92,7 +104,7 @@ fn only(found: Vec<Found>) -> Result<Chosen, Failure> {
 }
 
 fn chosen(found: &Found, words: String) -> Chosen {
-    Chosen { place: found.place.clone(), name: shown(found), words }
+    Chosen { place: found.place.clone(), name: shown(found), what: found.who.what.clone(), words }
 }
 
 fn none(error: anyhow::Error) -> Failure {

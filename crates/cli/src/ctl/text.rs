@@ -58,13 +58,13 @@ fn jobs(batch: &Batch) -> String {
 }
 
 /// How long a batch goes on, as far as that can be said.
-fn eta(batch: &Batch) -> Option<String> {
+pub(crate) fn eta(batch: &Batch) -> Option<String> {
     let left = batch.eta_seconds.filter(|_| batch.done + batch.failed < batch.total)?;
     Duration::try_from_secs_f64(left).ok().map(span)
 }
 
 /// What a batch has cost, will cost, and may.
-fn money(batch: &Batch) -> String {
+pub(crate) fn money(batch: &Batch) -> String {
     let mut text = MicroUsd::new(batch.cost_micro_usd).to_string();
     if let Some(all) = batch.projected_micro_usd {
         let _ = write!(text, " of about {}", MicroUsd::new(all));
@@ -90,7 +90,7 @@ fn limits(limiter: &Limiter) -> String {
 }
 
 /// Where a limit comes from, in a word.
-fn source(source: Source) -> &'static str {
+pub(crate) fn source(source: Source) -> &'static str {
     match source {
         Source::Typed => "typed",
         Source::Reported => "reported",

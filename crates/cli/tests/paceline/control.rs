@@ -319,3 +319,34 @@ fn a_gateway_is_asked_by_its_socket_or_its_admin_address() {
     assert_eq!(served.process.end(), Some(0));
     assert!(!socket.exists());
 }
+
+#[cfg(feature = "top")]
+#[test]
+fn a_picture_is_printed_without_a_terminal() {
+    let place = Place::new(50);
+    let run = place.run("out.jsonl", &["--rpm", "1"]);
+    until("sends", || (place.calls() > 0).then_some(()));
+    let picture = place.ask(&["top", "--once"]);
+    assert_eq!((picture.code, picture.stderr.as_str()), (Some(0), ""));
+    for part in [
+        &format!("paceline run {}  ", run.id()),
+        "] 1 of 50 (2%)",
+        " Limits ---",
+        "requests/min",
+        " 1/1 ",
+        "binds",
+    ] {
+        assert!(picture.stdout.contains(part), "{part}: {}", picture.stdout);
+    }
+    assert!(!picture.stdout.contains('\u{1b}'));
+    let sized = place.ask(&["top", "out.jsonl", "--once", "--size", "80x24"]).stdout;
+    assert_eq!(sized.lines().count(), 24);
+    assert!(sized.lines().all(|line| line.chars().count() <= 80));
+    let refused = place.ask(&["top"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.stderr.starts_with("error: `paceline top` needs a terminal\nhint: `--once`"),
+        "{}",
+        refused.stderr
+    );
+}

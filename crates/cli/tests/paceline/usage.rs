@@ -13,6 +13,7 @@ fn help_reads_well() {
         ("help_run", &["run", "--help"]),
         ("help_plan", &["plan", "--help"]),
         ("help_serve", &["serve", "--help"]),
+        ("help_top", &["top", "--help"]),
         ("help_ctl", &["ctl", "--help"]),
         ("help_ctl_limit", &["ctl", "limit", "--help"]),
         ("help_keys", &["keys", "new", "--help"]),
@@ -30,7 +31,7 @@ fn help_reads_well() {
 
 #[test]
 fn bad_usage_ends_with_2_and_says_why() {
-    let cases: [&[&str]; 38] = [
+    let cases: [&[&str]; 39] = [
         &[],
         &["rnu"],
         &["run"],
@@ -69,6 +70,7 @@ fn bad_usage_ends_with_2_and_says_why() {
         &["ctl", "4711", "status", "--admin", "http://127.0.0.1:4001"],
         &["ctl", "status", "--admin", "https://127.0.0.1:4001"],
         &["ctl", "status", "--token-env", "TOKEN"],
+        &["top", "--size", "80x24"],
     ];
     let folder = tempfile::tempdir().unwrap();
     let mut said = String::new();
