@@ -12,7 +12,7 @@ use paceline::{CallerKey, Client, LearnedLimits};
 use paceline_control::Socket;
 use paceline_gateway::Gateway;
 use paceline_gateway::Settings;
-use paceline_gateway::admin::{Admin, Counters, Observed, Order};
+use paceline_gateway::admin::{Admin, Counters, Live, Observed, Order, Recent};
 use paceline_gateway::callers::{CallerConfig, Callers, Clock, Door, KeyHash};
 use paceline_gateway::front::{self, Drain};
 use paceline_gateway::state::{State, StateFile};
@@ -90,9 +90,11 @@ impl<'a> Running<'a> {
         let (give, orders) = mpsc::channel(ORDERS);
         let drain = Drain::default();
         let addresses = (address(&listener), admin_listener.as_ref().map(address));
+        let recent = admin_listener.as_ref().map(|_| Recent::default());
         let catalog = Arc::new(Catalog::embedded().clone());
         let door = Arc::new(Door::new(known.clone()));
-        let gateway = Gateway::new(client.clone(), catalog, seen.clone(), door, ledger.clone());
+        let gateway =
+            Gateway::new(client.clone(), catalog, seen.clone(), door, ledger.clone(), recent.clone());
         let observed = Observed::new(gateway, counters.clone(), drain.clone());
         tokio::spawn(front::serve(listener, seen.clone(), observed, drain.clone()));
         let admin = Admin {
@@ -100,10 +102,14 @@ impl<'a> Running<'a> {
             callers: known.clone(),
             ledger: ledger.clone(),
             counters: counters.clone(),
+            recent: recent.unwrap_or_default(),
+            live: Live::default(),
+            runs: watch::channel(Arc::default()).1,
             ready: is_ready,
             orders: give,
             token: asked,
             started,
+            clock,
         };
         let desk = ServeDesk { admin: admin.clone(), listens: addresses.0.to_string() };
         let socket = desk::open(args.control.as_ref(), desk).unwrap_or_else(|fault| {
@@ -111,6 +117,7 @@ impl<'a> Running<'a> {
             None
         });
         let admin = admin_listener.map(|listener| {
+            tokio::spawn(admin.clone().watch());
             let drain = Drain::default();
             (drain.clone(), tokio::spawn(front::serve(listener, seen, admin, drain)))
         });
@@ -156,6 +163,7 @@ impl<'a> Running<'a> {
                 Some(order) = self.orders.recv() => match order {
                     Order::Drain => break,
                     Order::Reload(reply) => drop(reply.send(self.reload())),
+                    Order::Note(what) => info!("by the operator: {what}"),
                 },
                 _ = looks.tick() => self.look(),
             }

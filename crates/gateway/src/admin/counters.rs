@@ -1,12 +1,14 @@
 //! Counts what happens: callers' requests by how they ended, attempts by what came of them, waits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use paceline::ClientEvent;
 use paceline::core::engine::Verdict;
+use paceline::core::feedback::Class;
+use paceline_status::{MOST_THROTTLES, Throttle};
 use paceline_wire::Dialect;
 
 /// Upper bounds of the classes of waits, in milliseconds.
@@ -82,7 +84,16 @@ pub(super) struct Attempts {
     /// Waits before the first attempt: by class, the last one for longer ones; their sum.
     pub(super) waits: [u64; WAITS.len() + 1],
     pub(super) waited: Duration,
-    at: HashMap<u64, Arc<str>>, // Where each request in flight is.
+    throttled: VecDeque<Throttled>, // Newest last.
+    at: HashMap<u64, Arc<str>>,     // Where each request in flight is.
+}
+
+/// An attempt that was throttled.
+struct Throttled {
+    at: Instant,
+    upstream: Arc<str>,
+    class: Class,
+    wait: Option<Duration>,
 }
 
 impl Counters {
@@ -99,6 +110,18 @@ impl Counters {
     /// Counts what a client tells.
     pub fn count_event(&self, event: &ClientEvent) {
         self.attempts().count(event);
+    }
+
+    /// The latest attempts that were throttled, newest first.
+    pub(super) fn throttles(&self) -> Vec<Throttle> {
+        let attempts = self.attempts();
+        let told = attempts.throttled.iter().rev().map(|of| Throttle {
+            upstream: of.upstream.to_string(),
+            class: of.class.name().to_owned(),
+            ago_seconds: of.at.elapsed().as_secs_f64(),
+            wait_seconds: of.wait.map(|wait| wait.as_secs_f64()),
+        });
+        told.collect()
     }
 
     pub(super) fn requests(&self, dialect: Dialect, outcome: Outcome) -> u64 {
@@ -126,7 +149,14 @@ impl Attempts {
                 }
                 self.at.insert(*request, upstream.clone());
             }
-            ClientEvent::Throttled { upstream, class, .. } => self.end(upstream, class.name()),
+            ClientEvent::Throttled { upstream, class, wait, .. } => {
+                if self.throttled.len() == MOST_THROTTLES {
+                    self.throttled.pop_front();
+                }
+                let (at, upstream, class, wait) = (Instant::now(), upstream.clone(), *class, *wait);
+                self.end(&upstream, class.name());
+                self.throttled.push_back(Throttled { at, upstream, class, wait });
+            }
             ClientEvent::Retried { request, after, .. } => {
                 if let Some(upstream) = self.at.get(request).cloned() {
                     self.end(&upstream, after.name());

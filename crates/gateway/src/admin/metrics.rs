@@ -8,7 +8,7 @@ use paceline_usage::Ledger;
 use paceline_wire::Dialect;
 
 use super::counters::{Attempts, Counters, Outcome, WAITS};
-use super::page::Page;
+use super::prometheus::Page;
 use crate::callers::{Allowance, Callers};
 
 /// Meters that are shown at most: in pass-through every credential has its own, and callers name the models.

@@ -2,18 +2,19 @@
 
 use paceline::wire::FullUsage;
 use paceline::{Candidate, Failed, SendError, StreamError, Trip};
-use paceline_usage::{Ended, Expected, Record};
+use paceline_usage::{Ended, Expected, Finish, Record};
 use paceline_wire::price;
 use paceline_wire::request::Peek;
 
 use super::access::{Ask, Guard, Used};
-use crate::admin::Sent;
+use crate::admin::{Passing, Sent};
 
-/// What one request owes, where there is a purse to pay from or a ledger to record it in.
+/// What one request owes, where there is a purse to pay from or a ledger to record it in, and where its end is noted.
 #[derive(Default)]
 pub(super) struct Bill {
     guard: Option<Box<dyn Guard>>,
     record: Option<Record>,
+    passing: Option<Passing>,
     sent: Sent,
     candidates: Vec<Candidate>,
 }
@@ -26,7 +27,13 @@ impl Bill {
         sent: Sent,
         candidates: Vec<Candidate>,
     ) -> Self {
-        Self { guard, record, sent, candidates }
+        Self { guard, record, passing: None, sent, candidates }
+    }
+
+    /// Its end is noted there, too.
+    pub(super) fn noted(mut self, passing: Option<Passing>) -> Self {
+        self.passing = passing;
+        self
     }
 
     /// Books what a whole answer says was used; without its word the reservation stands.
@@ -60,8 +67,16 @@ impl Bill {
     }
 
     fn end(&mut self, ended: impl FnOnce(&[Candidate]) -> Ended) {
-        if let Some(record) = self.record.take() {
-            record.end(ended(&self.candidates));
+        let (record, passing) = (self.record.take(), self.passing.take());
+        if record.is_none() && passing.is_none() {
+            return;
+        }
+        let ended = ended(&self.candidates);
+        if let Some(passing) = passing {
+            passing.end(ended.clone());
+        }
+        if let Some(record) = record {
+            record.end(ended);
         }
     }
 
@@ -80,6 +95,9 @@ impl Drop for Bill {
     /// The caller has left before the end. What was sent is charged all the same, whether we see the answer or not. The
     /// record says so by itself.
     fn drop(&mut self) {
+        if let Some(passing) = self.passing.take() {
+            passing.end(Ended { in_doubt: self.sent.is_marked(), ..Ended::of(Finish::Canceled) });
+        }
         if let Some(guard) = self.guard.take()
             && self.sent.is_marked()
         {

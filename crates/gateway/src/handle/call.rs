@@ -204,8 +204,14 @@ impl Call<'_> {
     ) -> Result<(Bill, Request), Outcome> {
         let sent = self.head.extensions.get::<Sent>().cloned().unwrap_or_default();
         let (purse, ledger) = (&self.admitted.purse, &self.shared.ledger);
+        let model = peek.and_then(|peek| peek.model.as_deref()).unwrap_or_default();
+        let passing =
+            self.shared.recent.as_ref().map(|recent| {
+                recent.begin(self.id, self.route.dialect, model, &self.admitted.tenant, priority)
+            });
         if purse.is_none() && ledger.is_none() {
-            return Ok((Bill::default(), ask.before_send(move || goes_out(sent.clone(), None))));
+            let bill = Bill::new(None, None, sent.clone(), Vec::new()).noted(passing);
+            return Ok((bill, ask.before_send(move || goes_out(sent.clone(), None))));
         }
         let candidates = peek.map(|peek| self.candidates(peek)).unwrap_or_default();
         let looks_up = matches!(self.head.method, Method::GET | Method::HEAD | Method::DELETE);
@@ -215,15 +221,19 @@ impl Call<'_> {
         let guard = match purse.as_ref().map(|purse| purse.reserve(&most)).transpose() {
             Ok(guard) => guard,
             Err(refusal) => {
+                let ended = Ended { class: Some(refusal.name()), ..Ended::of(Finish::Refused) };
                 if let Some(record) = record {
-                    record.end(Ended { class: Some(refusal.name()), ..Ended::of(Finish::Refused) });
+                    record.end(ended.clone());
+                }
+                if let Some(passing) = passing {
+                    passing.end(ended);
                 }
                 return Err(Outcome::refused(&refusal));
             }
         };
         let (bill_sent, leave) = (sent.clone(), record.as_ref().map(Record::leave));
         let ask = ask.before_send(move || goes_out(sent.clone(), leave.clone()));
-        Ok((Bill::new(guard, record, bill_sent, candidates), ask))
+        Ok((Bill::new(guard, record, bill_sent, candidates).noted(passing), ask))
     }
 
     fn record(

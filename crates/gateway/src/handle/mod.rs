@@ -42,6 +42,7 @@ use self::fanout::Fanout;
 use self::models::Models;
 use self::outcome::Outcome;
 use self::route::Route;
+use crate::admin::Recent;
 use crate::answer::{self, Kind};
 use crate::body::Body;
 use crate::front::{Handler, Peer, read_body};
@@ -64,6 +65,7 @@ struct Shared {
     settings: watch::Receiver<Arc<Settings>>,
     gatekeeper: Arc<dyn Gatekeeper>,
     ledger: Option<Ledger>,
+    recent: Option<Recent>,
     models: Models,
     fanout: Arc<Fanout>,
     /// By how requests begin, which may be long: quick before all else. Nobody is let in by it.
@@ -72,13 +74,15 @@ struct Shared {
 }
 
 impl Gateway {
-    /// A gateway that sends through `client` what `gatekeeper` lets in, and records it in `ledger`, if there is one. The paths of `catalog`'s providers are known.
+    /// A gateway that sends through `client` what `gatekeeper` lets in, records it in `ledger`, if there is one, and leaves it
+    /// with `recent`, if anybody takes it from there. The paths of `catalog`'s providers are known.
     pub fn new(
         client: Client,
         catalog: Arc<Catalog>,
         settings: watch::Receiver<Arc<Settings>>,
         gatekeeper: Arc<dyn Gatekeeper>,
         ledger: Option<Ledger>,
+        recent: Option<Recent>,
     ) -> Self {
         Self(Arc::new(Shared {
             client,
@@ -86,6 +90,7 @@ impl Gateway {
             settings,
             gatekeeper,
             ledger,
+            recent,
             models: Models::default(),
             fanout: Arc::new(Fanout::new()),
             hashing: foldhash::quality::RandomState::default(),

@@ -105,7 +105,7 @@ async fn stand(
     let (sender, receiver) = watch::channel(Arc::new(settings));
     let client = builder.build().unwrap();
     let catalog = Arc::new(Catalog::embedded().clone());
-    let gateway = Gateway::new(client.clone(), catalog, receiver.clone(), gatekeeper, ledger);
+    let gateway = Gateway::new(client.clone(), catalog, receiver.clone(), gatekeeper, ledger, None);
     tokio::spawn(front::serve(listener, receiver, gateway, Drain::default()));
     Stand { address, client, _settings: sender }
 }
