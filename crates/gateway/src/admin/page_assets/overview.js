@@ -67,7 +67,7 @@ function flight(status) {
 function cost(status) {
   const tile = { name: "Cost today", value: words.money(status.cost_today?.micro_usd ?? 0), kind: "calm" };
   const budget = status.budgets.find((allowance) => allowance.dimension === "budget");
-  if (!budget) return { ...tile, words: "No budget is set." };
+  if (!budget) return { ...tile, words: "No budget for all together is set." };
   const share = budget.limit === 0 ? 1 : budget.used / budget.limit;
   return {
     ...tile, share, kind: share >= 1 ? "bad" : share >= 0.8 ? "warn" : "calm",

@@ -8,7 +8,6 @@ import * as words from "./words.js";
 
 // More cards than anybody looks at cost more than they tell.
 const MOST_CARDS = 60;
-const SOURCES = { typed: "a ceiling of yours", reported: "reported by the provider", learned: "learned from refusals" };
 
 export class Quotas {
   constructor(sender) {
@@ -63,8 +62,8 @@ export class Quotas {
       type: "button", class: "small", text: "Retune", "aria-label": `Retune ${what.toLowerCase()} of ${words.meter(limiter)}`,
       on: { click: () => this.sender.retune(limiter, node.limit, what) },
     });
-    const axis = el("p", { class: "axis", "aria-hidden": "true" }, el("span", { text: "1 h ago" }), el("span", { text: "now" }));
-    node.append(el("div", { class: "limit-head" }, el("span", { class: "what", text: what }), parts.amount, retune), parts.bar, parts.chart, axis, parts.source);
+    const axis = el("p", { class: "axis" }, el("span", { "aria-hidden": "true", text: "1 h ago" }), parts.source, el("span", { "aria-hidden": "true", text: "now" }));
+    node.append(el("div", { class: "limit-head" }, el("span", { class: "what", text: what }), parts.amount, retune), parts.bar, parts.chart, axis);
     Object.assign(node, { parts, what });
     return node;
   }
@@ -75,7 +74,7 @@ function updateLimit(node, limiter, limit, history, sampled) {
   text(node.parts.amount, `${words.number(limit.used)} of ${words.number(limit.limit)}`);
   fillBar(node.parts.bar, limit.limit === 0 ? 1 : limit.used / limit.limit);
   const throttled = history?.throttled.reduce((sum, count) => sum + count, 0) ?? 0;
-  text(node.parts.source, `${SOURCES[limit.source] ?? limit.source}${throttled > 0 ? `; throttled ${words.counted(throttled, "time", "times")} in this hour` : ""}`);
+  text(node.parts.source, `${words.source(limit.source)}${throttled > 0 ? `; throttled ${words.counted(throttled, "time", "times")} in this hour` : ""}`);
   if (node.sampled === sampled) return;
   node.sampled = sampled;
   const samples = history?.limits.get(limitKey(limit));

@@ -38,15 +38,20 @@ export function time(unixMillis) {
   return clock.format(unixMillis);
 }
 
+/** What a table of ours says of a name; names come from outside, and may be called anything. */
+function known(table, name, otherwise) {
+  return Object.hasOwn(table, name) ? table[name] : otherwise;
+}
+
 const DIMENSIONS = { requests: "Requests", input_tokens: "Input tokens", output_tokens: "Output tokens", tokens: "Tokens", budget: "Money" };
 const WINDOWS = { s: "second", min: "minute", hour: "hour", day: "day" };
 
 export function dimension(name) {
-  return DIMENSIONS[name] ?? name;
+  return known(DIMENSIONS, name, name);
 }
 
 export function per(window) {
-  return WINDOWS[window] ?? window;
+  return known(WINDOWS, window, window);
 }
 
 const BINDS = {
@@ -58,7 +63,7 @@ const BINDS = {
 
 /** What holds requests back. */
 export function bind(name) {
-  if (name in BINDS) return BINDS[name];
+  if (Object.hasOwn(BINDS, name)) return BINDS[name];
   const [counted, window] = name.split("/");
   return `${dimension(counted).toLowerCase()} per ${per(window ?? "")}`;
 }
@@ -73,13 +78,20 @@ const HEALTH = { closed: ["good", "well"], open: ["bad", "open"], half_open: ["w
 /** The pill of an upstream. */
 export function health(upstream) {
   if (upstream.taken_out) return ["quiet", "taken out"];
-  return HEALTH[upstream.health] ?? ["quiet", upstream.health];
+  return known(HEALTH, upstream.health, ["quiet", upstream.health]);
 }
 
 const OUTCOMES = { done: ["good", "done"], failed: ["bad", "failed"], refused: ["warn", "refused"], left: ["quiet", "caller left"] };
 
 export function outcome(line) {
-  return OUTCOMES[line.outcome] ?? ["quiet", line.outcome];
+  return known(OUTCOMES, line.outcome, ["quiet", line.outcome]);
+}
+
+const SOURCES = { typed: "a ceiling of yours", reported: "reported by the provider", learned: "learned from refusals" };
+
+/** Where a limit comes from. */
+export function source(name) {
+  return known(SOURCES, name, name);
 }
 
 export function tenant(name) {
