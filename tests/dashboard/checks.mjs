@@ -114,7 +114,7 @@ async function panels(check, page, gateway) {
   await shows("which upstream is the problem", "#glance", /claude-backup: its account has no money left/);
   await shows("the cost of today", "#glance", /Cost today\s+\$0\.\d\d\d\d/);
   await shows("429s of the last hour", "#glance", /Throttled\s+[1-9]/);
-  await shows("a quota's use against its limit", "#quotas", /Requests per minute\s+\d+ of \d+/);
+  await shows("a quota's use against its limit", "#quotas", /Requests \/ min\s+\d+ of \d+/);
   await shows("the queue by priority with waits", "#queue", /batch\s+[1-9]\d*\s+[\d.]+ m?s\s+[\d.]+ (s|ms|min)/);
   await shows("the queue by tenant", "#queue", /ci\s+0\s+0\s+[1-9]/);
   await shows("an upstream's health and reason", "#upstreams", /claude-backup\s+out of service[\s\S]+add credit/);

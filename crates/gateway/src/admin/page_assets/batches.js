@@ -6,14 +6,12 @@ import * as words from "./words.js";
 
 export class Batches {
   constructor() {
-    this.note = document.getElementById("batches-note");
     this.through = el("p");
     this.list = el("ul", { class: "plain-list" });
     document.getElementById("batches").append(this.list, this.through);
   }
 
   render({ status, runs, lines }) {
-    text(this.note, runs.length === 0 ? "No paceline run is under way on this machine." : "");
     keyed(this.list, runs, (run) => run.pid, make, update);
     show(this.list, runs.length > 0);
     const flying = status.flights.filter((flight) => flight.priority === "batch").length;
@@ -36,7 +34,7 @@ function update(node, { batch, paused }) {
   const { name, bar: shown, progress, money } = node.parts;
   text(name, batch.output === "" ? batch.input : `${batch.input} → ${batch.output}`);
   fillProgress(shown, batch.total === 0 ? 0 : (batch.done + batch.failed) / batch.total);
-  const eta = paused ? "paused" : batch.eta_seconds === null ? "no estimate yet" : `done in ${words.span(batch.eta_seconds)}`;
+  const eta = paused ? "paused" : batch.eta_seconds === null ? "no estimate yet" : `about ${words.span(batch.eta_seconds)} left`;
   const binds = batch.binds === null ? "" : `; held back by ${words.bind(batch.binds)}`;
   text(progress, `${words.number(batch.done)} of ${words.number(batch.total)} done, ${words.number(batch.failed)} failed, ${words.number(batch.in_flight)} in flight; ${eta}${binds}.`);
   const projected = batch.projected_micro_usd === null ? "" : `, ${words.money(batch.projected_micro_usd)} expected in all`;

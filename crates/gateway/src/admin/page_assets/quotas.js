@@ -18,8 +18,11 @@ export class Quotas {
 
   render(store) {
     const { limiters, limiters_untold: untold } = store.status;
+    // Those that nobody uses come last; the others stay where they are, so that nothing jumps about.
+    const rank = (limiter) => (limiter.throttled > 0 || limiter.in_flight > 0 || closeness(limiter) > 0 ? 0 : 1);
+    const inUse = [...limiters].sort((one, other) => rank(one) - rank(other));
     const busiest = [...limiters].sort((one, other) => closeness(other) - closeness(one));
-    const shown = limiters.length <= MOST_CARDS ? limiters : busiest.slice(0, MOST_CARDS);
+    const shown = limiters.length <= MOST_CARDS ? inUse : busiest.slice(0, MOST_CARDS);
     const hidden = limiters.length - shown.length + untold;
     text(this.note, limiters.length === 0 ? "No request has come yet, so nothing is metered."
       : `Use in the last window against the limit, over the last hour${hidden > 0 ? `; ${hidden} more are not shown` : ""}.`);
@@ -29,9 +32,10 @@ export class Quotas {
   make() {
     const parts = {
       title: el("h3"), models: el("p", { class: "models" }), binds: el("p", { class: "binds" }),
-      flight: el("p", { class: "muted" }), limits: el("ul", { class: "plain-list limits" }),
+      flight: el("p", { class: "muted flight" }), limits: el("ul", { class: "plain-list limits" }),
     };
-    const node = el("article", { class: "card quota" }, parts.title, parts.models, parts.binds, parts.limits, parts.flight);
+    const node = el("article", { class: "card quota" },
+      el("div", { class: "quota-head" }, parts.title, parts.models, parts.flight), parts.binds, parts.limits);
     node.parts = parts;
     return node;
   }
@@ -63,7 +67,7 @@ export class Quotas {
       on: { click: () => this.sender.retune(limiter, node.limit, what) },
     });
     const axis = el("p", { class: "axis" }, el("span", { "aria-hidden": "true", text: "1 h ago" }), parts.source, el("span", { "aria-hidden": "true", text: "now" }));
-    node.append(el("div", { class: "limit-head" }, el("span", { class: "what", text: what }), parts.amount, retune), parts.bar, parts.chart, axis);
+    node.append(el("div", { class: "limit-head" }, el("span", { class: "what", text: `${words.dimension(limit.dimension)} / ${limit.window}` }), parts.amount, retune), parts.bar, parts.chart, axis);
     Object.assign(node, { parts, what });
     return node;
   }
@@ -73,12 +77,27 @@ function updateLimit(node, limiter, limit, history, sampled) {
   node.limit = limit;
   text(node.parts.amount, `${words.number(limit.used)} of ${words.number(limit.limit)}`);
   fillBar(node.parts.bar, limit.limit === 0 ? 1 : limit.used / limit.limit);
-  const throttled = history?.throttled.reduce((sum, count) => sum + count, 0) ?? 0;
-  text(node.parts.source, `${words.source(limit.source)}${throttled > 0 ? `; throttled ${words.counted(throttled, "time", "times")} in this hour` : ""}`);
   if (node.sampled === sampled) return;
   node.sampled = sampled;
+  const throttled = history ? blamed(history, limitKey(limit)) : [];
+  const count = throttled.reduce((sum, one) => sum + one, 0);
+  text(node.parts.source, `${words.source(limit.source)}${count > 0 ? ` · ${words.number(count)} × 429` : ""}`);
   const samples = history?.limits.get(limitKey(limit));
-  draw(node.parts.chart, `${node.what} of ${words.meter(limiter)}`, samples ?? { used: [], limit: [] }, history?.throttled ?? []);
+  draw(node.parts.chart, `${node.what} of ${words.meter(limiter)}`, samples ?? { used: [], limit: [] }, throttled);
+}
+
+/** The refusals that are put down to one limit: the provider names none, so the fullest at that time is blamed. */
+function blamed({ throttled, limits }, key) {
+  const before = (samples, at) => samples.at(at - throttled.length) ?? 0;
+  return throttled.map((count, at) => {
+    if (count === 0) return 0;
+    let [fullest, share] = [null, -1];
+    for (const [name, { used, limit }] of limits) {
+      const full = before(used, at) / Math.max(1, before(limit, at));
+      if (full > share) [fullest, share] = [name, full];
+    }
+    return fullest === key ? count : 0;
+  });
 }
 
 function closeness(limiter) {
