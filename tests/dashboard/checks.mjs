@@ -14,6 +14,7 @@ export const slice = (tools) => everything(tools, { strings: STRINGS.slice(0, 25
 async function everything(tools, { strings, messages }) {
   const { stage, browser, check } = tools;
   const gateway = await world(stage);
+  stage.batch("alone", 90);
   const open = await world(stage, { token: false });
   const stop = traffic(gateway);
   await ways(check, gateway, open);
@@ -121,7 +122,8 @@ async function panels(check, page, gateway) {
   await shows("what was throttled last", "#upstreams", /claude-main: throttled, .+ ago/);
   await shows("requests in flight", "#flights", /claude-haiku-4-5\s+claude-main\s+(ci|desk)/);
   await shows("budgets", "#money", /ci · money\s+\$[\d.]+ of \$2\.00 \/ day/);
-  await shows("batches", "#batches", /In the batch class of this gateway: [1-9]\d* waiting/);
+  await shows("a batch that runs by itself", "#batches", /alone\.jsonl → .+alone-out\.jsonl[\s\S]+ of 90 done, 0 failed.+held back by requests/i);
+  await shows("the batch class", "#batches", /In the batch class of this gateway: [1-9]\d* waiting/);
   await shows("recent requests with their timelines", "#requests", /smart as claude-haiku-4-5\s+claude-main[\s\S]+waited .+ first byte .+ total/);
   await check("what it shows is what the gateway says", async () => {
     const said = await status(gateway);

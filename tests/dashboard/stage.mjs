@@ -60,11 +60,16 @@ export class Stage {
     return file;
   }
 
-  async start(name, args, ready, env = {}) {
+  launch(name, args, env = {}) {
     const log = fs.openSync(path.join(this.folder, `${name}.log`), "a");
     const environment = { PATH: process.env.PATH, HOME: this.folder, XDG_RUNTIME_DIR: this.folder, LANG: "C.UTF-8", ...env };
     const child = spawn(BINARY, args, { stdio: ["ignore", log, log], env: environment, cwd: this.folder });
     this.running.push(child);
+    return child;
+  }
+
+  async start(name, args, ready, env = {}) {
+    const child = this.launch(name, args, env);
     await until(`${name} is ready\n${this.said(name)}`, async () => {
       if (child.exitCode !== null) throw new Error(`${name} has ended:\n${this.said(name)}`);
       return (await call(ready).catch(() => ({}))).status === 200;
@@ -88,6 +93,13 @@ export class Stage {
     const file = this.write(`${name}.toml`, `[server]\nlisten = "${listen}"\nadmin = "${admin}"\n${server}\n${rest}`);
     const child = await this.start(name, ["serve", "--config", file, "--state", "none"], `http://${admin}/healthz`);
     return { url: `http://${listen}`, admin: `http://${admin}`, child };
+  }
+
+  /** A batch that takes a while, in a process of its own with a provider of its own. */
+  batch(name, jobs) {
+    const prompts = Array.from({ length: jobs }, (_, n) => JSON.stringify({ prompt: `Say something about paceline ${n}.`, max_tokens: 40 }));
+    const input = this.write(`${name}.jsonl`, prompts.join("\n"));
+    this.launch(name, ["run", input, "-o", `${name}-out.jsonl`, "--mock", "--rpm", "30"]);
   }
 
   key(name) {

@@ -7,6 +7,7 @@ mod logs;
 mod plan;
 mod recording;
 mod running;
+mod runs;
 mod watched;
 
 use anyhow::Context;

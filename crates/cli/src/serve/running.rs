@@ -27,7 +27,7 @@ use super::keeper::Keeper;
 use super::plan::{Keys, Plan, state_folder};
 use super::recording::Recording;
 use super::watched::Watched;
-use super::{greeting, handover, logs};
+use super::{greeting, handover, logs, runs};
 use crate::args::ServeArgs;
 use crate::desk::{self, ServeDesk};
 use crate::exit::{Exit, Failure};
@@ -97,14 +97,15 @@ impl<'a> Running<'a> {
             Gateway::new(client.clone(), catalog, seen.clone(), door, ledger.clone(), recent.clone());
         let observed = Observed::new(gateway, counters.clone(), drain.clone());
         tokio::spawn(front::serve(listener, seen.clone(), observed, drain.clone()));
+        let live = Live::default();
         let admin = Admin {
             client: client.clone(),
             callers: known.clone(),
             ledger: ledger.clone(),
             counters: counters.clone(),
-            recent: recent.unwrap_or_default(),
-            live: Live::default(),
-            runs: watch::channel(Arc::default()).1,
+            recent,
+            runs: runs::watched(&live),
+            live,
             ready: is_ready,
             orders: give,
             token: asked,

@@ -57,8 +57,8 @@ pub struct Admin {
     pub ledger: Option<Ledger>,
     /// What was counted.
     pub counters: Arc<Counters>,
-    /// Where the requests are found that ended.
-    pub recent: Recent,
+    /// Where the requests are found that ended; nothing without a listener, where nobody would look at them.
+    pub recent: Option<Recent>,
     /// What dashboards share.
     pub live: Live,
     /// Batches that run by themselves on this machine.
@@ -177,7 +177,7 @@ impl Admin {
         let callers = self.callers.borrow().clone();
         Status {
             throttles: self.counters.throttles(),
-            cost_today: Some(self.live.today(self.clock.now())),
+            cost_today: self.recent.as_ref().map(|_| self.live.today(self.clock.now())),
             ..status::status(self.about(), snapshot, &callers)
         }
     }

@@ -118,7 +118,8 @@ impl Live {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_watched(&self) -> bool {
+    /// Whether any dashboard is open.
+    pub fn is_watched(&self) -> bool {
         0 < self.0.lookers.load(Ordering::Acquire)
     }
 
@@ -193,8 +194,10 @@ struct Unsent {
 }
 
 impl Admin {
-    /// Looks once a second while anybody watches, and takes samples all the time. Never ends.
+    /// Looks once a second while anybody watches, and takes samples all the time. Never ends, where there is
+    /// anything to see.
     pub async fn watch(self) {
+        let Some(recent) = self.recent.clone() else { return };
         self.recall().await;
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -203,9 +206,9 @@ impl Admin {
         loop {
             let called = tokio::select! {
                 _ = looks.tick() => false,
-                () = self.recent.many() => true,
+                () = recent.many() => true,
             };
-            let (lines, lost) = self.live.note_ended(self.recent.take(), &self);
+            let (lines, lost) = self.live.note_ended(recent.take(), &self);
             new.lines = (new.lines + lines).min(LINES);
             new.untold = new.untold.saturating_add(lost);
             if called {
