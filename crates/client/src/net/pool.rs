@@ -1,7 +1,7 @@
 //! Keeps connections that can be used again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::alarm::Alarm;
 use super::dial::{Dialer, Heard, Origin};
@@ -20,6 +20,8 @@ const MOST_IDLE: usize = 1024;
 /// How long an idle connection is trusted. Load balancers commonly close theirs after 60 s; being first is better than
 /// racing them.
 const IDLE_TRUST: Duration = Duration::from_secs(50);
+/// Between two looks at who has been idle for longer than that.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long a connection may take to come to rest after its answer has ended.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -27,7 +29,15 @@ const SETTLE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct ConnectionPool {
     dialer: Dialer,
-    idle: Arc<Mutex<HashMap<Origin, Vec<Idle>>>>,
+    rested: Arc<Mutex<Rested>>,
+}
+
+/// Connections at rest, the longest first.
+#[derive(Default)]
+struct Rested {
+    by_origin: HashMap<Origin, Vec<Idle>>,
+    /// Somebody comes and closes those that have rested too long.
+    swept: bool,
 }
 
 struct Idle {
@@ -37,7 +47,7 @@ struct Idle {
 
 impl ConnectionPool {
     pub(crate) fn new(dialer: Dialer) -> Self {
-        Self { dialer, idle: Arc::default() }
+        Self { dialer, rested: Arc::default() }
     }
 
     /// A connection for one exchange: a rested one unless it has to be `fresh`, else a new one.
@@ -62,12 +72,12 @@ impl ConnectionPool {
     }
 
     fn take_idle(&self, origin: &Origin) -> Option<Link> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let rested = idle.get_mut(origin)?;
+        let mut rested = lock(&self.rested);
+        let idle = rested.by_origin.get_mut(origin)?;
         // The latest first: it is the likeliest to be alive, and the rest can grow old and go.
-        while let Some(candidate) = rested.pop() {
+        while let Some(candidate) = idle.pop() {
             if candidate.since.elapsed() >= IDLE_TRUST {
-                rested.clear();
+                idle.clear();
                 return None;
             }
             if candidate.link.sender.is_ready() {
@@ -82,11 +92,13 @@ impl ConnectionPool {
         if !link.sender.is_ready() {
             return Err(link);
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let rested = idle.entry(link.origin.clone()).or_default();
-        rested.push(Idle { link, since: Instant::now() });
-        let old = rested.iter().take_while(|idle| idle.since.elapsed() >= IDLE_TRUST).count();
-        rested.drain(..old.max(rested.len().saturating_sub(MOST_IDLE)));
+        let mut rested = lock(&self.rested);
+        let idle = rested.by_origin.entry(link.origin.clone()).or_default();
+        idle.push(Idle { link, since: Instant::now() });
+        idle.drain(..idle.len().saturating_sub(MOST_IDLE));
+        if !std::mem::replace(&mut rested.swept, true) {
+            tokio::spawn(sweep(Arc::downgrade(&self.rested)));
+        }
         Ok(())
     }
 
@@ -96,6 +108,36 @@ impl ConnectionPool {
             drop(self.give_back(link));
         }
     }
+}
+
+impl Rested {
+    /// Closes those that have rested too long. False when nobody is left.
+    fn sweep(&mut self) -> bool {
+        for idle in self.by_origin.values_mut() {
+            let old = idle.iter().take_while(|idle| idle.since.elapsed() >= IDLE_TRUST).count();
+            idle.drain(..old);
+            idle.shrink_to(idle.len() * 2);
+        }
+        self.by_origin.retain(|_, idle| !idle.is_empty());
+        self.swept = !self.by_origin.is_empty();
+        self.swept
+    }
+}
+
+/// Comes again and again, as long as anybody rests.
+async fn sweep(rested: Weak<Mutex<Rested>>) {
+    loop {
+        sleep(SWEEP_EVERY).await;
+        let Some(rested) = rested.upgrade() else { return };
+        if !lock(&rested).sweep() {
+            return;
+        }
+    }
+}
+
+fn lock(rested: &Mutex<Rested>) -> MutexGuard<'_, Rested> {
+    // Every change is complete before anything in it can panic.
+    rested.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A connection in use. Dropping it closes it, whatever is under way.

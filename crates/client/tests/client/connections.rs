@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use paceline::core::feedback::Class;
 use paceline::{Client, ClientEvent, Fault, SendError, Timeouts, Upstream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -81,6 +82,27 @@ async fn a_fresh_connection_that_dies_costs_an_attempt() {
         let fault = fault(client.send(ask()).await.unwrap_err());
         assert!(matches!(fault, Fault::Broken { stale: false, .. }), "{fault:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_nobody_needs_is_closed_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let upstream = Upstream::new("one", provider("anthropic")).base_url(url).api_key(KEY);
+    let client = Client::builder().upstream(upstream).seed(1).build().unwrap();
+    let served = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut heard = [0; 4096];
+        assert!(0 < socket.read(&mut heard).await.unwrap());
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", ANSWER.len());
+        socket.write_all(format!("{head}{ANSWER}").as_bytes()).await.unwrap();
+        let rests = Instant::now();
+        assert_eq!(socket.read(&mut heard).await.unwrap(), 0);
+        rests.elapsed().as_secs()
+    });
+    client.send(ask()).await.unwrap();
+    let rested = served.await.unwrap();
+    assert!((50..60).contains(&rested), "{rested} s");
 }
 
 #[tokio::test(start_paused = true)]
