@@ -123,7 +123,9 @@ async fn connection<H: Handler>(
     if caps.headers > USUAL_HEADERS {
         http.max_headers(caps.headers);
     }
-    let service = service_fn(|request| Arc::clone(&answering).answer(request));
+    // In a box of its own, which goes as soon as there is an answer: a connection that streams, or rests, would keep the
+    // room for it, some 15 KB.
+    let service = service_fn(|request| Box::pin(Arc::clone(&answering).answer(request)));
     let mut served = pin!(http.serve_connection(TokioIo::new(socket), service));
     let mut changed = pin!(drain.changed());
     let mut known = None;
