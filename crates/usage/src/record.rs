@@ -113,7 +113,7 @@ impl Leave {
     /// `None` when there is nothing to wait for.
     fn take_down(&self) -> Option<Result<oneshot::Receiver<()>, ()>> {
         let ahead = self.shared.is_ahead();
-        let (told, committed) = oneshot::channel();
+        let mut waits_for = None;
         let queued = {
             let mut state = self.entry.lock();
             if state.sent {
@@ -122,7 +122,9 @@ impl Leave {
             state.sent = true;
             state.row.ended.in_doubt = true;
             if ahead {
+                let (told, committed) = oneshot::channel();
                 state.waiters.push(told);
+                waits_for = Some(committed);
             }
             std::mem::replace(&mut state.queued, true)
         };
@@ -132,7 +134,7 @@ impl Leave {
             self.entry.lock().queued = false;
         }
         let waits = pushed && !self.shared.counts.is_failing();
-        ahead.then_some(if waits { Ok(committed) } else { Err(()) })
+        waits_for.map(|committed| if waits { Ok(committed) } else { Err(()) })
     }
 
     fn without_record(&self) -> bool {
