@@ -4,6 +4,7 @@ mod greeting;
 mod handover;
 mod keeper;
 mod logs;
+mod memory;
 mod plan;
 mod recording;
 mod running;

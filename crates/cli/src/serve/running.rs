@@ -27,7 +27,7 @@ use super::keeper::Keeper;
 use super::plan::{Keys, Plan, state_folder};
 use super::recording::Recording;
 use super::watched::Watched;
-use super::{greeting, handover, logs, runs};
+use super::{greeting, handover, logs, memory, runs};
 use crate::args::ServeArgs;
 use crate::desk::{self, ServeDesk};
 use crate::exit::{Exit, Failure};
@@ -122,6 +122,7 @@ impl<'a> Running<'a> {
             let drain = Drain::default();
             (drain.clone(), tokio::spawn(front::serve(listener, seen, admin, drain)))
         });
+        memory::watch(client.clone());
         let keeper = file.map(|file| {
             let (end, ends) = watch::channel(false);
             let keeper = Keeper::new(file, client.clone(), known, clock);
