@@ -5,6 +5,7 @@
 mod config;
 mod control;
 mod gateway;
+mod grafana;
 mod nagle;
 mod plan;
 mod recorded;

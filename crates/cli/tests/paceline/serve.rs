@@ -12,10 +12,10 @@ use rustix::process::Signal;
 use crate::gateway::{Gateway, Process, files, gateway, message, mock, send};
 use crate::paceline;
 
-const OWN_KEY: &str = "sk-ant-canary-0123456789abcdef";
+pub(crate) const OWN_KEY: &str = "sk-ant-canary-0123456789abcdef";
 
 /// A file with one upstream at `mock`, and `more`.
-fn config(folder: &Path, mock: &Process, more: &str) {
+pub(crate) fn config(folder: &Path, mock: &Process, more: &str) {
     let url = &mock.url;
     let text = format!(
         "[[upstream]]\nname = \"main\"\nprovider = \"anthropic\"\nbase_url = \"{url}\"\napi_key = {{ env = \"KEY\" }}\n{more}"
@@ -25,12 +25,12 @@ fn config(folder: &Path, mock: &Process, more: &str) {
     fs::rename(folder.join("c.toml.new"), folder.join("c.toml")).unwrap();
 }
 
-fn configured(folder: &Path) -> Gateway {
+pub(crate) fn configured(folder: &Path) -> Gateway {
     gateway(folder, &["--config", "c.toml"], &[("KEY", OWN_KEY)])
 }
 
 /// A new key, and the TOML that makes its owner a caller.
-fn new_key(folder: &Path, name: &str) -> (String, String) {
+pub(crate) fn new_key(folder: &Path, name: &str) -> (String, String) {
     let made = paceline(folder, &["keys", "new", "--name", name]);
     assert_eq!(made.code, Some(0), "{}", made.stderr);
     let key = made.stdout.trim().to_owned();
