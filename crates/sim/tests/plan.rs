@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use paceline_core::engine::LimiterSpec;
-use paceline_core::quota::Dimension;
+use paceline_core::engine::{LimiterSpec, Priority, TenantId};
+use paceline_core::quota::{Dimension, Quota};
 use paceline_mock::model::{Algorithm, Limit, Rules};
 use paceline_mock::profile::Spread;
 use paceline_sim::plan::{
-    Ahead, Answers, Forecast, Frame, Kind, KindLane, Lengths, Limited, MeterSetting, NO_MOST, Setting,
-    Sketch, Totals, forecast, needs, timeline,
+    Ahead, Answers, Coming, Forecast, Frame, Kind, KindLane, Lengths, Limited, MeterSetting, NO_MOST,
+    Recorded, Setting, Sketch, Totals, forecast, needs, replay, timeline,
 };
 use paceline_sim::told::Manners;
 use paceline_wire::estimate::Ratio;
@@ -47,7 +47,7 @@ fn setting(jobs: usize, limits: Vec<Limit>) -> Setting {
         kinds: vec![Kind { lanes: vec![lane], prior: Ratio::prior(provider), tokens_per_byte: 0.3, answers }],
         meters: vec![meter],
         upstreams: 1,
-        ahead: Ahead { jobs: 4_096, bytes: 16 << 20 },
+        coming: Coming::Batch(Ahead { jobs: 4_096, bytes: 16 << 20 }),
         latency: Duration::from_millis(20),
     }
 }
@@ -177,4 +177,87 @@ fn a_timeline_begins_with_all_waiting_and_ends_with_none() {
     let (first, last) = (requests(&frames[1]).unwrap_or(0.0), requests(frames.last().unwrap()).unwrap());
     assert!(frames[1].waiting > 480 && frames.last().unwrap().waiting == 0);
     assert!(first < 0.2 && (0.8..=1.05).contains(&last), "{first} {last}");
+}
+
+/// Requests that came at these times, each answered after a second, on one account that tells nothing of its limits.
+fn recorded(arrivals: &[f64], rpm: u64) -> Setting {
+    // As lax as can be: the network's jitter gets nobody refused.
+    let algorithm = Algorithm::Bucket { capacity: rpm };
+    let limit = Limit { algorithm, ..limit(Dimension::Requests, rpm) };
+    let mut setting = setting(arrivals.len(), vec![limit]);
+    setting.meters[0].manners = None;
+    setting.meters[0].spec.ceilings =
+        vec![Quota { dimension: Dimension::Requests, window: MINUTE, limit: rpm }];
+    let came = |at: &f64| Recorded {
+        at: Duration::from_secs_f64(*at),
+        priority: Priority::Normal,
+        tenant: TenantId(0),
+        output_tokens: 10,
+        first_token_after: Duration::from_millis(500),
+        token_every: Duration::from_millis(50),
+    };
+    setting.coming = Coming::Recorded(arrivals.iter().map(came).collect());
+    setting
+}
+
+/// What anybody would compute by hand: one request every so often, and none before it comes.
+fn by_hand(arrivals: &[f64], rpm: u64) -> Vec<f64> {
+    let every = 60.0 / rpm as f64;
+    let mut free = f64::MIN;
+    let mut wait = |at: &f64| {
+        let goes = at.max(free);
+        free = goes + every;
+        goes - at
+    };
+    arrivals.iter().map(&mut wait).collect()
+}
+
+#[test]
+fn recorded_requests_wait_as_long_as_is_computed_by_hand() {
+    let at_once: Vec<f64> = (0..40).map(|n| f64::from(n) * 0.01).collect();
+    let slowly: Vec<f64> = (0..30).map(|n| f64::from(n) * 7.0).collect();
+    let in_bursts: Vec<f64> = (0..40).map(|n| f64::from(n / 10) * 40.0 + f64::from(n % 10) * 0.1).collect();
+    for (arrivals, rpm) in [(&at_once, 12), (&at_once, 60), (&slowly, 12), (&slowly, 6), (&in_bursts, 12)] {
+        let played = replay(&recorded(arrivals, rpm));
+        let mut longest = 0.0_f64;
+        for (wait, by_hand) in played.waits.iter().zip(by_hand(arrivals, rpm)) {
+            let wait = wait.unwrap().as_secs_f64();
+            // The pacer leaves a thousandth, and a charge stays a little longer than its minute.
+            assert!((wait - by_hand).abs() < 0.5 + 0.01 * by_hand, "{rpm}: {wait} {by_hand}");
+            longest = longest.max(wait);
+        }
+        assert_eq!(played.throttled, 0, "{rpm}");
+        let goes: Vec<f64> =
+            arrivals.iter().zip(by_hand(arrivals, rpm)).map(|(at, wait)| at + wait).collect();
+        let in_minute =
+            |end: &f64| goes.iter().filter(|at| (*end - 60.0..=*end).contains(*at)).count() as f64;
+        let share = goes.iter().map(in_minute).fold(0.0, f64::max) / rpm as f64;
+        let fullest = played.watched.fullest[&(0, Dimension::Requests, MINUTE)];
+        assert!(fullest <= 1.0 && (fullest - share).abs() < 1.5 / rpm as f64, "{rpm}: {fullest} {share}");
+        let held: Duration = played.watched.held.values().flatten().map(|(_, time)| *time).sum();
+        assert_eq!(held > Duration::from_secs(1), longest > 1.0, "{rpm}: {held:?} {longest}");
+        let finish = played.finish.unwrap().as_secs_f64();
+        let last = arrivals.last().unwrap() + by_hand(arrivals, rpm).last().unwrap() + 1.0;
+        assert!((finish - last).abs() < 1.0 + 0.01 * last, "{rpm}: {finish} {last}");
+    }
+}
+
+#[test]
+fn the_more_urgent_of_recorded_requests_wait_less_and_too_large_ones_get_no_answer() {
+    let mut setting = recorded(&[0.0; 20], 60);
+    setting.meters[0].spec.ceilings.push(Quota {
+        dimension: Dimension::InputTokens,
+        window: MINUTE,
+        limit: 100_000,
+    });
+    setting.jobs[3].fixed_tokens = 200_000;
+    if let Coming::Recorded(recorded) = &mut setting.coming {
+        recorded[19].priority = Priority::Interactive;
+    }
+    let played = replay(&setting);
+    assert_eq!(played.waits.iter().filter(|wait| wait.is_none()).count(), 1);
+    assert_eq!(played.waits[3], None);
+    assert!(played.waits[19] < Some(Duration::from_secs(3)), "{:?}", played.waits[19]);
+    assert!(Some(Duration::from_secs(15)) < played.waits[18], "{:?}", played.waits[18]);
+    assert!(played.watched.most_waiting > 10, "{}", played.watched.most_waiting);
 }

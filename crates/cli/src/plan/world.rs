@@ -6,7 +6,9 @@ use std::time::Duration;
 use paceline::LaneOutline;
 use paceline_batch::{LOOK_AHEAD, LOOK_AHEAD_BYTES};
 use paceline_core::quota::{Dimension, Quota};
-use paceline_sim::plan::{Ahead, Kind, KindLane, Limited, MeterSetting, Need, Setting, Totals, needs};
+use paceline_sim::plan::{
+    Ahead, Coming, Kind, KindLane, Limited, MeterSetting, Need, Setting, Totals, needs,
+};
 use paceline_wire::estimate::Ratio;
 
 use super::limits::{Metered, Origin, Sources};
@@ -81,7 +83,7 @@ impl World {
             kinds,
             meters,
             upstreams: upstreams.len(),
-            ahead: Ahead { jobs: LOOK_AHEAD, bytes: LOOK_AHEAD_BYTES },
+            coming: Coming::Batch(Ahead { jobs: LOOK_AHEAD, bytes: LOOK_AHEAD_BYTES }),
             latency: if sources.mock.is_some() { NEAR } else { FAR },
         };
         World { setting, known }

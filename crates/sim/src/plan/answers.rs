@@ -89,6 +89,18 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Answers without tokens, at once: for jobs whose own are known.
+    pub fn none() -> Self {
+        let none = Spread { median: 0.0, sigma: 0.0 };
+        Self {
+            lengths: Lengths::seen(Vec::new()),
+            by_most: Vec::new(),
+            is_sample: false,
+            first_token_ms: none,
+            token_every_ms: none,
+        }
+    }
+
     /// The same, by another sample that is as likely.
     pub(super) fn resampled(&self, rng: &mut Rng) -> Self {
         let by_most = self.by_most.iter().map(|(most, lengths)| (*most, lengths.resampled(rng))).collect();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use paceline_core::engine::LimiterSpec;
+use paceline_core::engine::{LimiterSpec, Priority, TenantId};
 use paceline_mock::model::{Limit, Rules};
 use paceline_wire::estimate::{Ratio, Size};
 
@@ -12,10 +12,10 @@ use crate::told::Manners;
 /// The `most_output` of a job that names none.
 pub const NO_MOST: u32 = u32::MAX;
 
-/// A batch, and the world that it is to run in.
+/// Jobs, and the world that they are to run in.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// The jobs in the order of their input, or as many as were kept, evenly spread over it.
+    /// The jobs in the order of their input, or as many as were kept, evenly spread over it. Recorded ones are all kept.
     pub jobs: Vec<Sketch>,
     /// How many jobs these stand for.
     pub stands_for: u64,
@@ -25,8 +25,8 @@ pub struct Setting {
     pub meters: Vec<MeterSetting>,
     /// How many upstreams there are.
     pub upstreams: usize,
-    /// How much of the batch waits in the engine at once.
-    pub ahead: Ahead,
+    /// How the jobs come.
+    pub coming: Coming,
     /// One way through the network, median.
     pub latency: Duration,
 }
@@ -102,6 +102,32 @@ pub struct MeterSetting {
     pub rules: Rules,
     /// How its answers tell of the limits; `None` when they don't.
     pub manners: Option<Manners>,
+}
+
+/// How jobs come.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Coming {
+    /// All are there from the beginning, and so much of them waits in the engine at once. Their answers are drawn.
+    Batch(Ahead),
+    /// Each at its own time, and its answer as it was: one for each job, in the order in which they came.
+    Recorded(Vec<Recorded>),
+}
+
+/// What is known of a job that was done before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// When it came, since the first one.
+    pub at: Duration,
+    /// Its class.
+    pub priority: Priority,
+    /// Whom it counts for.
+    pub tenant: TenantId,
+    /// What its answer had.
+    pub output_tokens: u64,
+    /// How long that took to begin.
+    pub first_token_after: Duration,
+    /// And from token to token.
+    pub token_every: Duration,
 }
 
 /// How much of a batch waits in the engine at once.

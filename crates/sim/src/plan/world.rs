@@ -1,18 +1,16 @@
-//! One run of a batch in virtual time: the feeder, the engine, the network and the accounts.
+//! One run in virtual time: the jobs that come, the engine, the network and the accounts.
 //!
-//! Nothing is kept of a job that is over, so that the memory does not depend on how many there are.
+//! Nothing is kept of a batch's job that is over, so that the memory does not depend on how many there are.
 
 mod attempt;
+mod coming;
 mod heap;
+mod look;
 
 use std::time::Duration;
 
 use fastrand::Rng;
-use paceline_core::engine::{
-    Action, Config, Engine, Event, Lane, LimiterId, Priority, RequestId, RouteId, Submission, TenantId,
-    UpstreamId,
-};
-use paceline_core::quota::{Demand, Dimension, Quota};
+use paceline_core::engine::{Action, Config, Engine, Lane, LimiterId, RequestId, RouteId, UpstreamId};
 use paceline_core::time::Time;
 use paceline_mock::model::Meter;
 use paceline_wire::estimate::Ratio;
@@ -20,8 +18,9 @@ use slab::Slab;
 
 use self::attempt::Attempt;
 use self::heap::{Happening, Heap};
+pub use self::look::{Frame, Watched};
 use super::answers::Answers;
-use super::setting::{Kind, KindLane, Setting, Sketch};
+use super::setting::{Coming, Kind, KindLane, Setting, Sketch};
 use crate::draw::Draw;
 
 /// Timers fire on whole milliseconds, as tokio's do.
@@ -35,10 +34,6 @@ const ATTEMPTS_AT_FIRST: u64 = 10_000;
 const INSTANT_WAKES: u32 = 4;
 /// Spread of the network's latency.
 const LATENCY_SIGMA: f64 = 0.5;
-/// Windows up to this long are paced, so that a part of them allows a part of the limit ...
-const LONGEST_PACED: Duration = Duration::from_secs(600);
-/// ... but over less than this, a burst hides the pace.
-const SHORTEST_LOOK: Duration = Duration::from_secs(10);
 /// Which jobs' answers tell the steady pace: those after the start and before the end.
 const STEADY: (f64, f64) = (0.2, 0.8);
 
@@ -54,27 +49,17 @@ pub(super) struct Play {
     pub(super) throttled: u64,
     /// The time from job to job while it went steadily.
     pub(super) each: Option<Duration>,
-    /// What was seen on the way, when that was asked for.
+    /// What was seen of a batch on the way, when that was asked for.
     pub(super) frames: Vec<Frame>,
+    /// The same of recorded jobs, and how long each of them waited for the attempt that was answered.
+    pub(super) watched: Watched,
+    pub(super) waits: Vec<Option<Duration>>,
 }
 
-/// A run at one instant.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Frame {
-    /// Since the start.
-    pub at: Duration,
-    /// Jobs that were not sent yet.
-    pub waiting: u64,
-    /// Attempts in flight.
-    pub in_flight: u64,
-    /// Which share was charged of what each limit allows, in its last window or since the start, on the fullest meter.
-    pub used: Vec<(Dimension, Duration, f64)>,
-}
-
-/// Plays every `stride`th job under one seed. With `every`, a frame is kept that often.
+/// Plays every `stride`th job under one seed. With `every`, it is looked at that often.
 pub(super) fn play(setting: &Setting, stride: usize, seed: u64, every: Option<Duration>) -> Play {
     let mut world = World::new(setting, stride, seed, every);
-    world.feed();
+    world.begin();
     world.obey();
     while world.play.ended < world.jobs {
         let Some((at, happening)) = world.heap.pop() else { break };
@@ -107,11 +92,14 @@ struct World<'a> {
     attempts_made: u64,
     network: Draw,
     next: usize,
+    /// Jobs that came and were not sent yet, by kind.
+    waiting: Vec<u64>,
     under_way: usize,
     bytes_under_way: usize,
     wake_at: Option<Time>,
     steady: [Option<Time>; 2],
     every: Option<Duration>,
+    looks: u32,
     play: Play,
 }
 
@@ -140,6 +128,10 @@ impl<'a> World<'a> {
         let routes = routes.collect();
         let meters =
             setting.meters.iter().map(|meter| Meter::new(meter.limits.clone(), meter.rules)).collect();
+        let recorded = match &setting.coming {
+            Coming::Batch(_) => 0,
+            Coming::Recorded(all) => all.len(),
+        };
         Self {
             setting,
             stride,
@@ -156,12 +148,14 @@ impl<'a> World<'a> {
             attempts_made: 0,
             network: Draw::new(seed, 3),
             next: 0,
+            waiting: vec![0; setting.kinds.len()],
             under_way: 0,
             bytes_under_way: 0,
             wake_at: None,
             steady: [None; 2],
             every,
-            play: Play::default(),
+            looks: 0,
+            play: Play { waits: vec![None; recorded], ..Play::default() },
         }
     }
 
@@ -178,38 +172,10 @@ impl<'a> World<'a> {
         Rng::with_seed((self.seed ^ (number as u64) << 20).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// Hands over jobs for as long as there is room.
-    fn feed(&mut self) {
-        let ahead = self.setting.ahead;
-        while (self.next as u64) < self.jobs
-            && self.under_way < ahead.jobs
-            && self.bytes_under_way < ahead.bytes
-        {
-            let job = self.job(self.next);
-            let kind = usize::from(job.kind);
-            let submission = Submission {
-                request: RequestId(self.next as u64),
-                route: self.routes[kind],
-                demand: Demand {
-                    input_tokens: self.ratios[kind].tokens(job.size()),
-                    max_output_tokens: job.most_output(),
-                },
-                priority: Priority::Batch,
-                tenant: TenantId::default(),
-                prefer: None,
-                not_before: None,
-                deadline: None,
-            };
-            self.next += 1;
-            self.under_way += 1;
-            self.bytes_under_way += job.body_bytes as usize;
-            self.engine.handle_event(self.now, Event::Submitted(submission));
-        }
-    }
-
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Wake => self.wake(),
+            Happening::Arrive => self.arrive(),
             Happening::Reach(attempt) => self.reach(attempt),
             Happening::Over(attempt) => self.over(attempt),
             Happening::Back(attempt) => self.back(attempt),
@@ -251,7 +217,10 @@ impl<'a> World<'a> {
         while let Some(action) = self.engine.poll_action(self.now) {
             match action {
                 Action::Send { request, attempt, upstream, .. } => self.send(request, attempt, upstream),
-                Action::Finish { request, .. } => self.end(request, true),
+                Action::Finish { request, .. } => {
+                    self.handle_refused(request);
+                    self.end(request, true);
+                }
                 Action::Abort { .. } => {} // Of requests that were canceled: there are none.
             }
         }
@@ -277,35 +246,6 @@ impl<'a> World<'a> {
         Duration::from_secs_f64(self.network.lognormal(median, LATENCY_SIGMA).min(5.0))
     }
 
-    /// Keeps the frames that lie before `at`.
-    fn look_until(&mut self, at: Time) {
-        let Some(every) = self.every else { return };
-        loop {
-            let due = every * u32::try_from(self.play.frames.len()).unwrap_or(u32::MAX);
-            if at.since(Time::ZERO) <= due {
-                return;
-            }
-            let frame = self.frame(due);
-            self.play.frames.push(frame);
-        }
-    }
-
-    fn frame(&self, at: Duration) -> Frame {
-        let snapshot = self.engine.snapshot(Time::ZERO + at);
-        let mut used: Vec<(Dimension, Duration, f64)> = Vec::new();
-        for bucket in snapshot.limiters.iter().flat_map(|limiter| &limiter.buckets) {
-            let Quota { dimension, window, limit } = bucket.quota;
-            let share = bucket.used as f64 / (limit.max(1) as f64 * begun(at, window));
-            let key = (dimension, window);
-            match used.iter_mut().find(|known| (known.0, known.1) == key) {
-                Some(known) => known.2 = known.2.max(share),
-                None => used.push((key.0, key.1, share)),
-            }
-        }
-        let in_flight = snapshot.in_flight as u64;
-        Frame { at, waiting: (self.jobs - self.play.ended).saturating_sub(in_flight), in_flight, used }
-    }
-
     fn conclude(mut self) -> Play {
         let whole = self.play.ended == self.jobs;
         self.play.finish = whole.then(|| self.now.since(Time::ZERO));
@@ -314,14 +254,5 @@ impl<'a> World<'a> {
             self.play.each = Some(to.since(from).div_f64(between.max(1.0)));
         }
         self.play
-    }
-}
-
-/// The share of a window that has passed at most, since the start: what a limit allows for a minute is earned bit by bit. A
-/// day's may be used in the morning.
-fn begun(at: Duration, window: Duration) -> f64 {
-    match window <= LONGEST_PACED {
-        true => (at.max(SHORTEST_LOOK).as_secs_f64() / window.as_secs_f64()).min(1.0),
-        false => 1.0,
     }
 }

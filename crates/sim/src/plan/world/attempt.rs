@@ -33,6 +33,7 @@ enum Ending {
 impl World<'_> {
     pub(super) fn send(&mut self, request: RequestId, name: AttemptId, upstream: UpstreamId) {
         self.attempts_made += 1;
+        self.handle_sent(request);
         let kind = usize::from(self.job(request.0 as usize).kind);
         let lanes = &self.setting.kinds[kind].lanes;
         // Upstreams were added in the order of their numbers.
@@ -74,18 +75,14 @@ impl World<'_> {
     fn call(&self, id: usize, request: RequestId) -> Call {
         let number = request.0 as usize;
         let job = self.job(number);
-        let kind = &self.setting.kinds[usize::from(job.kind)];
-        let mut chance = self.chance(number);
-        let answers = &self.answers[usize::from(job.kind)];
-        let output_tokens = answers.of(job.most_output()).draw(&mut chance, job.most_output());
-        let (first_token_after, token_every) = answers.draw_times(&mut chance);
+        let answer = self.answer(number);
         Call {
             id: id as u64,
-            input_tokens: kind.input_tokens(job),
+            input_tokens: self.setting.kinds[usize::from(job.kind)].input_tokens(job),
             max_tokens: job.most_output(),
-            output_tokens,
-            first_token_after,
-            token_every,
+            output_tokens: answer.output_tokens,
+            first_token_after: answer.first_token_after,
+            token_every: answer.token_every,
         }
     }
 
@@ -110,7 +107,7 @@ impl World<'_> {
                 self.end(request, false);
             }
             Ending::Refused(failure) => {
-                self.play.throttled += 1;
+                self.handle_throttled(request);
                 let event = Event::Failed { attempt, failure, limits, committed: false };
                 self.engine.handle_event(self.now, event);
             }

@@ -10,6 +10,8 @@ use paceline_core::time::Time;
 pub(super) enum Happening {
     /// The engine's timer fires.
     Wake,
+    /// A job comes that was recorded.
+    Arrive,
     /// An attempt reaches the provider.
     Reach(usize),
     /// The provider has sent the last byte.
