@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use paceline_sim::plan::Limited;
+use paceline_sim::plan::{Limited, Need};
 use serde_json::{Value, json};
 
 use super::Plan;
@@ -10,6 +10,7 @@ use super::answers::LengthsFrom;
 use super::limits::Origin;
 use super::survey::Found;
 use super::text::limited;
+use super::world::Known;
 
 impl Plan {
     /// For programs.
@@ -38,7 +39,7 @@ impl Plan {
                 LengthsFrom::Guess => "guess",
             },
             "usd": self.money_json(),
-            "limits": self.known.needs.iter().map(|need| self.limit_json(need)).collect::<Vec<_>>(),
+            "limits": self.known.needs.iter().map(|need| limit(&self.known, need, self.binds() == Some(need))).collect::<Vec<_>>(),
             "limits_unknown": self.known.missing.iter().map(|dimension| dimension.name()).collect::<Vec<_>>(),
             "finish": self.finish_json(),
             "tiers": self.tiers.iter().map(|row| json!({
@@ -64,34 +65,6 @@ impl Plan {
         })
     }
 
-    fn limit_json(&self, need: &paceline_sim::plan::Need) -> Value {
-        let (dimension, window) = match need.limited {
-            Limited::Quota(dimension, window) => (dimension.name(), Some(seconds(window))),
-            Limited::InFlight => ("in_flight", None),
-        };
-        let origin = match self.known.origin(need) {
-            Some(Origin::Tier { name, as_of, source }) => {
-                json!({"tier": name, "as_of": as_of, "source": source})
-            }
-            Some(Origin::Learned { age, reported }) => {
-                json!({"learned_seconds_ago": seconds(*age), "reported": reported})
-            }
-            Some(Origin::Mock) => json!("mock"),
-            Some(Origin::Typed) | None => json!("typed"),
-        };
-        json!({
-            "dimension": dimension,
-            "window_seconds": window,
-            "models": need.meters.first().and_then(|meter| self.known.meters.get(*meter)).map(|(models, _)| models),
-            "accounts": need.meters.len(),
-            "limit": need.limit,
-            "needed": need.needed,
-            "steady_seconds": seconds(need.steady),
-            "binds": self.binds() == Some(need),
-            "from": origin,
-        })
-    }
-
     fn finish_json(&self) -> Value {
         let Some(forecast) = &self.forecast else { return Value::Null };
         let at = |share| forecast.quantile(share).map(seconds);
@@ -106,11 +79,38 @@ impl Plan {
     }
 }
 
+/// A limit, and what is needed of it.
+pub(super) fn limit(known: &Known, need: &Need, binds: bool) -> Value {
+    let (dimension, window) = match need.limited {
+        Limited::Quota(dimension, window) => (dimension.name(), Some(seconds(window))),
+        Limited::InFlight => ("in_flight", None),
+    };
+    let origin = match known.origin(need) {
+        Some(Origin::Tier { name, as_of, source }) => json!({"tier": name, "as_of": as_of, "source": source}),
+        Some(Origin::Learned { age, reported }) => {
+            json!({"learned_seconds_ago": seconds(*age), "reported": reported})
+        }
+        Some(Origin::Mock) => json!("mock"),
+        Some(Origin::Typed) | None => json!("typed"),
+    };
+    json!({
+        "dimension": dimension,
+        "window_seconds": window,
+        "models": need.meters.first().and_then(|meter| known.meters.get(*meter)).map(|(models, _)| models),
+        "accounts": need.meters.len(),
+        "limit": need.limit,
+        "needed": need.needed,
+        "steady_seconds": seconds(need.steady),
+        "binds": binds,
+        "from": origin,
+    })
+}
+
 fn found(found: &Found) -> Value {
     json!({"lines": found.count, "first": found.first})
 }
 
 /// A span in seconds, for programs.
-fn seconds(span: Duration) -> f64 {
+pub(super) fn seconds(span: Duration) -> f64 {
     (span.as_secs_f64() * 1e3).round() / 1e3
 }

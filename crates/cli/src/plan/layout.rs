@@ -31,14 +31,14 @@ pub(super) fn paragraph(label: &str, text: &str) -> String {
 }
 
 /// Rows below a heading, each with a note behind it. Words are flush left, numbers right.
-pub(super) fn table(heading: &[&str; 4], rows: &[[String; 4]], notes: &[String]) -> String {
+pub(super) fn table<const N: usize>(heading: &[&str; N], rows: &[[String; N]], notes: &[String]) -> String {
     let heading = heading.map(str::to_owned);
-    let widths = [0, 1, 2, 3].map(|column| {
+    let widths: [usize; N] = std::array::from_fn(|column| {
         let all = std::iter::once(&heading).chain(rows);
-        all.map(|row: &[String; 4]| row[column].chars().count()).max().unwrap_or(0)
+        all.map(|row: &[String; N]| row[column].chars().count()).max().unwrap_or(0)
     });
     let is_words = |column: usize| column == 0 || heading[column] == "limits";
-    let line = |row: &[String; 4], note: &str| {
+    let line = |row: &[String; N], note: &str| {
         let mut line = String::new();
         for (column, width) in widths.into_iter().enumerate() {
             match is_words(column) {

@@ -20,7 +20,7 @@ use crate::progress::{grouped, limit_name};
 /// Jobs that are kept, at most: of more, every second one, then every fourth.
 const MOST_SKETCHES: usize = 1 << 20;
 /// Models told apart; jobs for others are counted with the last one.
-const MOST_MODELS: usize = 4_096;
+pub(super) const MOST_MODELS: usize = 4_096;
 /// Lines that are named of those that have something wrong.
 const NAMED: usize = 3;
 
@@ -64,6 +64,25 @@ pub(crate) struct ModelJobs {
 }
 
 impl ModelJobs {
+    /// None yet, for lanes that are metered as `sources` say.
+    pub(crate) fn new(endpoint: Endpoint, model: &str, lanes: Vec<LaneOutline>, sources: &Sources) -> Self {
+        let metered = lanes.iter().map(|lane| sources.of(lane));
+        Self {
+            endpoint,
+            model: model.to_owned(),
+            answers: Answers::none(),
+            tokens_per_byte: 0.0,
+            totals: Totals::default(),
+            most: metered.map(|of| (of.setting.rules.metering.output, of.most())).collect(),
+            lanes,
+        }
+    }
+
+    /// Whether the most that they ask for is charged when they are sent.
+    pub(crate) fn charges_most(&self) -> bool {
+        self.most.iter().any(|(rule, _)| matches!(rule, OutputRule::UpFront | OutputRule::Reserved))
+    }
+
     /// Whose rules the jobs are sized by.
     pub(crate) fn provider(&self) -> &Provider {
         &self.lanes[0].provider // Jobs without lanes are not kept.
@@ -206,16 +225,12 @@ impl Reader<'_> {
         let Some(first) = lanes.first() else {
             return Err(format!("it is open which upstream is to serve `{name}`"));
         };
-        let metered = lanes.iter().map(|lane| self.sources.of(lane));
+        let calibration = &self.survey.calibration;
         let prior = 1_000.0 / f64::from(first.provider.milli_bytes_per_token.max(1));
         let model = ModelJobs {
-            endpoint,
-            model: name.to_owned(),
-            answers: self.outlook.answers(&first.provider, &self.survey.calibration),
-            tokens_per_byte: self.survey.calibration.tokens_per_byte().unwrap_or(prior),
-            totals: Totals::default(),
-            most: metered.map(|of| (of.setting.rules.metering.output, of.most())).collect(),
-            lanes,
+            answers: self.outlook.answers(&first.provider, calibration),
+            tokens_per_byte: calibration.tokens_per_byte().unwrap_or(prior),
+            ..ModelJobs::new(endpoint, name, lanes, self.sources)
         };
         self.last = models.len();
         self.survey.models.push(model);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use paceline_core::quota::Dimension;
-use paceline_sim::plan::{Forecast, Limited, Sketch};
+use paceline_sim::plan::{Forecast, Limited, Need, Sketch};
 use paceline_wire::provider::{Provider, Tier};
 use paceline_wire::terminal;
 
@@ -11,8 +11,9 @@ use super::Plan;
 use super::answers::LengthsFrom;
 use super::layout::{paragraph, table};
 use super::limits::Origin;
-use super::survey::{Found, input_tokens};
+use super::survey::{Found, Survey, input_tokens};
 use super::tiers;
+use super::world::Known;
 use crate::progress::{count, grouped, limit_name, span};
 
 /// Models that are named.
@@ -33,7 +34,7 @@ impl Plan {
         say("", wrong("cannot be read and would fail", &self.survey.unreadable));
         say("", wrong("larger than a limit and would fail", &self.survey.too_large));
         if self.survey.jobs > 0 {
-            say("models", self.models());
+            say("models", models(&self.survey));
             say("input", self.input());
             say("output", self.output());
             say("money", self.money.text());
@@ -64,26 +65,6 @@ impl Plan {
             text.push_str(&format!("; {} may have been billed once", grouped(report.in_flight)));
         }
         text
-    }
-
-    fn models(&self) -> String {
-        let mut models: Vec<(&str, u64)> =
-            self.survey.models.iter().map(|model| (model.model.as_str(), model.totals.jobs)).collect();
-        models.sort_by_key(|(_, jobs)| std::cmp::Reverse(*jobs));
-        let name = |model: &str| if model.is_empty() { "none named".to_owned() } else { model.to_owned() };
-        if let [(model, _)] = models.as_slice() {
-            return name(model);
-        }
-        let more = models.len().saturating_sub(MODELS_NAMED);
-        let named = models
-            .iter()
-            .take(MODELS_NAMED)
-            .map(|(model, jobs)| format!("{} ({})", name(model), grouped(*jobs)));
-        let mut named: Vec<String> = named.collect();
-        if more > 0 {
-            named.push(format!("{} more", grouped(more as u64)));
-        }
-        named.join(", ")
     }
 
     fn input(&self) -> String {
@@ -136,16 +117,11 @@ impl Plan {
             .needs
             .iter()
             .map(|need| {
-                let models = self
-                    .known
-                    .models(need)
-                    .map(|models| format!(" of {}", terminal::line(models)))
-                    .unwrap_or_default();
                 let needed = match need.limited {
                     Limited::Quota(..) => grouped(need.needed),
                     Limited::InFlight => format!("{} s", grouped(need.needed)),
                 };
-                [format!("{}{models}", limited(need.limited)), grouped(need.limit), needed, span(need.steady)]
+                [label(&self.known, need), grouped(need.limit), needed, span(need.steady)]
             })
             .collect();
         let binds = |need| if self.binds() == Some(need) { "binds".to_owned() } else { String::new() };
@@ -201,12 +177,7 @@ impl Plan {
         if self.survey.jobs == 0 || !self.known.unlimited.is_empty() {
             return all;
         }
-        let origins: BTreeSet<String> =
-            self.known.needs.iter().filter_map(|need| Some(origin(self.known.origin(need)?))).collect();
-        if !origins.is_empty() {
-            let origins: Vec<String> = origins.into_iter().collect();
-            all.push(format!("limits {}", origins.join(" and ")));
-        }
+        all.extend(origins(&self.known));
         all.push(format!("a minute's limit is enforced by a {}", self.premises.sources.window));
         if self.premises.sources.mock.is_none() {
             let premises = &self.premises;
@@ -241,6 +212,39 @@ fn trouble(forecast: &Forecast) -> String {
     text
 }
 
+/// Which models the jobs are for, those with most jobs first.
+pub(super) fn models(survey: &Survey) -> String {
+    let mut models: Vec<(&str, u64)> =
+        survey.models.iter().map(|model| (model.model.as_str(), model.totals.jobs)).collect();
+    models.sort_by_key(|(_, jobs)| std::cmp::Reverse(*jobs));
+    let name = |model: &str| if model.is_empty() { "none named".to_owned() } else { model.to_owned() };
+    if let [(model, _)] = models.as_slice() {
+        return name(model);
+    }
+    let more = models.len().saturating_sub(MODELS_NAMED);
+    let named =
+        models.iter().take(MODELS_NAMED).map(|(model, jobs)| format!("{} ({})", name(model), grouped(*jobs)));
+    let mut named: Vec<String> = named.collect();
+    if more > 0 {
+        named.push(format!("{} more", grouped(more as u64)));
+    }
+    named.join(", ")
+}
+
+/// The name of a limit, and of the models that it is for where not all share it.
+pub(super) fn label(known: &Known, need: &Need) -> String {
+    let models = known.models(need).map(|models| format!(" of {}", terminal::line(models)));
+    format!("{}{}", limited(need.limited), models.unwrap_or_default())
+}
+
+/// Where the limits come from.
+pub(super) fn origins(known: &Known) -> Option<String> {
+    let origins: BTreeSet<String> =
+        known.needs.iter().filter_map(|need| Some(origin(known.origin(need)?))).collect();
+    let origins: Vec<String> = origins.into_iter().collect();
+    (!origins.is_empty()).then(|| format!("limits {}", origins.join(" and ")))
+}
+
 fn origin(origin: &Origin) -> String {
     match origin {
         Origin::Typed => "as typed".to_owned(),
@@ -252,7 +256,7 @@ fn origin(origin: &Origin) -> String {
 }
 
 /// The flags that make a limit known.
-fn remedy(provider: &Provider, missing: &[Dimension], tiers: &[Tier]) -> String {
+pub(super) fn remedy(provider: &Provider, missing: &[Dimension], tiers: &[Tier]) -> String {
     let flag = |dimension: &Dimension| match dimension {
         Dimension::Requests => "`--rpm`",
         Dimension::InputTokens => "`--itpm`",
