@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use paceline_core::engine::Priority;
 use paceline_usage::{
-    Begun, By, Clock, Ended, FileError, Finish, Ledger, OnFailure, Options, Report, Totals,
+    Begun, By, Clock, Ended, FileError, Finish, Ledger, OnFailure, Options, Past, Report, Totals, past,
 };
 use paceline_wire::FullUsage;
 use paceline_wire::price::MicroUsd;
@@ -104,6 +104,45 @@ async fn every_request_has_one_row_however_it_ends() {
         ..Totals::default()
     };
     assert_eq!(seen, want);
+}
+
+#[tokio::test]
+async fn requests_of_the_past_come_in_the_order_in_which_they_came() {
+    let folder = Folder::new();
+    let second = |n: u64| NOW + Duration::from_secs(n);
+    for (n, model) in [(1, "b"), (0, "a"), (2, "c")] {
+        let ledger = open_at(&folder.file(), second(n));
+        let record = ledger.begin(Begun { priority: Priority::Batch, ..begun("ci", model) });
+        assert!(record.leave().goes_out().await);
+        let waited = Some(Duration::from_millis(40));
+        match model {
+            "c" => drop(record), // Its caller leaves, and nobody knows what it used.
+            _ => record.end(Ended { waited, sent_as: Some("as".into()), ..done(10, 3, None) }),
+        }
+        ledger.close();
+    }
+    let read = |from, to| {
+        let mut all = Vec::new();
+        past(&folder.file(), from, to, |request| {
+            all.push(request);
+            true
+        })
+        .unwrap();
+        all
+    };
+    let all = read(Duration::ZERO, Duration::MAX);
+    let names: Vec<&str> = all.iter().map(|request| request.model.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    let Past { begun, caller, priority, finish, usage, waited, sent_as, .. } = &all[1];
+    assert_eq!(
+        (*begun, caller.as_str(), *priority, *finish),
+        (second(1), "ci", Priority::Batch, Finish::Done)
+    );
+    assert_eq!(usage.map(|usage| (usage.input_tokens, usage.output_tokens)), Some((10, 3)));
+    assert_eq!((*waited, sent_as.as_deref()), (Some(Duration::from_millis(40)), Some("as")));
+    assert_eq!((all[2].finish, all[2].usage, all[2].in_doubt), (Finish::Canceled, None, true));
+    assert_eq!(read(second(1), second(2)), all[1..2]);
+    assert_eq!(read(second(3), second(9)), []);
 }
 
 #[tokio::test]
