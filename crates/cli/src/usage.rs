@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
 use comfy_table::{CellAlignment, Table, presets};
@@ -32,13 +32,7 @@ const COLUMNS: [&str; 11] = [
 
 /// Prints what the ledger says.
 pub(crate) fn usage(args: &UsageArgs) -> Result<Exit, Failure> {
-    let since = match args.since {
-        None => Duration::ZERO,
-        Some(Since::At(at)) => at,
-        Some(Since::Ago(ago)) => {
-            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(ago)
-        }
-    };
+    let since = args.since.map_or(Duration::ZERO, |since| Since::unix(since, SystemTime::now()));
     let report = Report::read(&file(args)?, since, &args.by).map_err(Failure::usage)?;
     let text = match (args.csv, args.json) {
         (true, _) => csv(&args.by, &report).context("cannot write CSV").map_err(Failure::stopped)?,

@@ -6,12 +6,13 @@ use clap::Args;
 use paceline_mock::profile::Enforcement;
 
 use super::run::{Ceilings, Defaults, Target};
+use super::usage::Since;
 use crate::plan::{OutputTokens, SEEDS};
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
     /// JSONL files of requests or prompts, `.txt` files with a prompt a line, also `.gz` and `.zst`; `-` is stdin
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present = "replay", conflicts_with = "replay", value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
 
     /// The output of the run: what is done there is left out and tells how long answers are, and the limits that were
@@ -31,6 +32,9 @@ pub(crate) struct PlanArgs {
     #[arg(long, conflicts_with = "mock")]
     pub(crate) compare: bool,
 
+    #[command(flatten, next_help_heading = "Instead of files: requests that were recorded, as they came")]
+    pub(crate) recorded: RecordedRequests,
+
     #[command(flatten, next_help_heading = "Where it would be sent (no key is needed)")]
     pub(crate) target: Target,
 
@@ -45,6 +49,26 @@ pub(crate) struct PlanArgs {
 
     #[command(flatten, next_help_heading = "What to assume")]
     pub(crate) assumptions: Assumptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordedRequests {
+    /// Say how the requests of this usage ledger would have fared under these limits: who would have waited, for how long,
+    /// and for which limit
+    #[arg(
+        long,
+        value_name = "LEDGER",
+        conflicts_with_all = ["output", "plot", "compare", "model", "max_tokens", "set", "output_tokens", "tokens_per_second", "seeds"]
+    )]
+    pub(crate) replay: Option<PathBuf>,
+
+    /// Only requests that began then or later: `24h` ago, or `2026-11-20`, `2026-11-20T14:30` (UTC) [default: all]
+    #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "inputs")]
+    pub(crate) from: Option<Since>,
+
+    /// Only requests that began before then
+    #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "inputs")]
+    pub(crate) to: Option<Since>,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use paceline_usage::By;
@@ -19,7 +19,7 @@ pub(crate) struct UsageArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Only requests that began then or later: `7d`, `12h`, or a day as `2026-11-20` (UTC)
+    /// Only requests that began then or later: `7d`, `12h`, `2026-11-20` or `2026-11-20T14:30` (UTC)
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<Since>,
 
@@ -45,6 +45,16 @@ pub(crate) enum Since {
     At(Duration),
 }
 
+impl Since {
+    /// The unix time that is meant at `now`.
+    pub(crate) fn unix(self, now: SystemTime) -> Duration {
+        match self {
+            Since::At(at) => at,
+            Since::Ago(ago) => now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(ago),
+        }
+    }
+}
+
 impl FromStr for Since {
     type Err = String;
 
@@ -52,13 +62,15 @@ impl FromStr for Since {
         if let Ok(ago) = units::duration(text) {
             return Ok(Since::Ago(ago));
         }
-        let date: Option<jiff::civil::Date> = text.parse().ok();
-        let seconds = date.and_then(|date| {
-            let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-            u64::try_from(midnight.timestamp().as_second()).ok()
+        let time: Option<jiff::civil::DateTime> = text.parse().ok(); // A day is its midnight.
+        let seconds = time.and_then(|time| {
+            let time = time.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+            u64::try_from(time.timestamp().as_second()).ok()
         });
         seconds.map(|seconds| Since::At(Duration::from_secs(seconds))).ok_or_else(|| {
-            format!("`{text}` is neither a span nor a day; write it as `7d`, `12h` or `2026-11-20`")
+            format!(
+                "`{text}` is neither a span nor a time; write it as `7d`, `12h`, `2026-11-20` or `2026-11-20T14:30`"
+            )
         })
     }
 }
@@ -84,6 +96,7 @@ mod tests {
             ("7d", Some(Since::Ago(Duration::from_secs(7 * 86_400)))),
             ("12h", Some(Since::Ago(Duration::from_secs(12 * 3_600)))),
             ("2026-11-20", Some(Since::At(Duration::from_secs(1_795_132_800)))),
+            ("2026-11-20T14:30", Some(Since::At(Duration::from_secs(1_795_132_800 + 52_200)))),
             ("2026-02-30", None),
             ("1950-01-01", None),
             ("yesterday", None),

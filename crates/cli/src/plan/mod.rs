@@ -2,7 +2,8 @@
 //! sent.
 //!
 //! [`survey`] reads the jobs, [`limits`] finds what holds them back, [`world`] puts both together for the simulator, and
-//! [`draw_up`] makes the [`Plan`] that [`text`] and [`json`] tell.
+//! [`draw_up`] makes the [`Plan`] that [`text`] and [`json`] tell. [`replay`] goes the same way with requests that were
+//! recorded, under limits that they did not have.
 
 mod answers;
 mod assumed;
@@ -12,6 +13,7 @@ mod layout;
 mod limits;
 mod money;
 mod plot;
+mod replay;
 mod survey;
 mod text;
 mod tiers;
@@ -95,6 +97,9 @@ impl Plan {
 
 /// Prints the plan of a batch.
 pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
+    if let Some(ledger) = &args.recorded.replay {
+        return replay::plan(args, ledger);
+    }
     let destination = destination(args)?;
     if let Some(tier) = &args.assumptions.tier {
         tiers::check(&destination.provider, tier)?;

@@ -9,6 +9,7 @@ mod grafana;
 mod nagle;
 mod plan;
 mod recorded;
+mod replay;
 mod run;
 mod serve;
 mod usage;
