@@ -24,6 +24,11 @@ impl Candidate {
         .collect()
     }
 
+    /// An upstream that was chosen.
+    pub(crate) fn chosen(place: Arc<Place>, model: Arc<str>) -> Self {
+        Self { place, model }
+    }
+
     /// The upstream's name.
     pub fn upstream(&self) -> &str {
         &self.place.name
@@ -39,9 +44,21 @@ impl Candidate {
         &self.place.account
     }
 
+    /// Where it is: host and port.
+    pub fn address(&self) -> (&str, u16) {
+        (&self.place.origin.host, self.place.origin.port)
+    }
+
     /// The model's name there.
     pub fn model(&self) -> &str {
         &self.model
+    }
+}
+
+/// One and the same: an upstream of an earlier configuration is another.
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.place, &other.place) && self.model == other.model
     }
 }
 

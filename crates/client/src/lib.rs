@@ -40,6 +40,6 @@ pub use secret::Secret;
 pub use shell::EVENTS_KEPT;
 pub use upstream::{Ceilings, CommonCeiling, Pool, PoolMember, Timeouts, Upstream};
 pub use watch::{
-    ClientEvent, FLIGHTS_SHOWN, Flight, LearnedLimits, LimiterStanding, Snapshot, TenantStanding,
+    Asked, ClientEvent, FLIGHTS_SHOWN, Flight, LearnedLimits, LimiterStanding, Snapshot, TenantStanding,
     UpstreamStanding,
 };

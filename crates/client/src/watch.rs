@@ -7,7 +7,9 @@ use std::time::Duration;
 use paceline_core::engine::{self, LimiterView, Priority, UpstreamView, Verdict};
 use paceline_core::feedback::Class;
 use paceline_core::quota::Quota;
-use paceline_wire::FullUsage;
+use paceline_wire::{Endpoint, FullUsage};
+
+use crate::candidate::Candidate;
 
 /// Something that happened to a request. Requests are numbered from 1 by each client.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,10 @@ pub enum ClientEvent {
         request: u64,
         /// Where to.
         upstream: Arc<str>,
+        /// The same, with all that is known of it, and the model's name there.
+        to: Candidate,
+        /// What is asked for.
+        asked: Asked,
         /// Its number: 1 for the first.
         attempt: u32,
         /// Time since the request was handed over.
@@ -43,6 +49,15 @@ pub enum ClientEvent {
         class: Class,
         /// How long the provider asks to wait.
         wait: Option<Duration>,
+    },
+    /// An attempt failed otherwise, before any of its answer was handed over. Another one may follow.
+    Failed {
+        /// Which request.
+        request: u64,
+        /// By whom.
+        upstream: Arc<str>,
+        /// What the failure means.
+        class: Class,
     },
     /// An attempt failed, and another one was sent.
     Retried {
@@ -70,6 +85,8 @@ pub enum ClientEvent {
         request: u64,
         /// Why.
         verdict: Verdict,
+        /// What was asked for.
+        asked: Asked,
     },
     /// A stream that had begun broke off.
     Broken {
@@ -84,7 +101,22 @@ pub enum ClientEvent {
     Canceled {
         /// Which request.
         request: u64,
+        /// What was asked for.
+        asked: Asked,
     },
+}
+
+/// What a request asks for, for those who watch. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The model, as the request names it; empty when it names none.
+    pub model: Arc<str>,
+    /// At which endpoint.
+    pub endpoint: Endpoint,
+    /// Its class.
+    pub priority: Priority,
+    /// Time since it was handed over.
+    pub age: Duration,
 }
 
 /// Who is told of each event as it happens.

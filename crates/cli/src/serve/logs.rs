@@ -70,7 +70,9 @@ pub(super) fn of_events() -> impl Fn(&ClientEvent) + Send + Sync + 'static {
 fn is_logged(event: &ClientEvent) -> bool {
     match event {
         ClientEvent::Finished { .. } => enabled!(Level::DEBUG),
-        ClientEvent::Sent { .. } | ClientEvent::Head { .. } | ClientEvent::Canceled { .. } => false,
+        // What failed is told by what comes of it.
+        ClientEvent::Sent { .. } | ClientEvent::Head { .. } => false,
+        ClientEvent::Failed { .. } | ClientEvent::Canceled { .. } => false,
         _ => enabled!(Level::INFO),
     }
 }
@@ -87,7 +89,7 @@ fn log(event: &ClientEvent) {
         ClientEvent::Broken { request, upstream, class } => {
             info!(request, upstream = &**upstream, class = class.name(), "a stream broke off");
         }
-        ClientEvent::Refused { request, verdict } => info!(request, ?verdict, "ended without success"),
+        ClientEvent::Refused { request, verdict, .. } => info!(request, ?verdict, "ended without success"),
         ClientEvent::Finished { request, upstream, usage, took } => {
             let (input_tokens, output_tokens) =
                 usage.map(|usage| (usage.prompt_tokens(), usage.output_tokens)).unzip();

@@ -198,15 +198,13 @@ impl Driver {
     }
 
     pub(super) fn cancel(&mut self, now: Time, request: RequestId) {
-        if self.requests.remove(&request).is_none() {
-            return; // It was over already.
-        }
+        let Some(pending) = self.requests.remove(&request) else { return }; // It was over already.
         // Not left to the engine's action, which a paused loop would not get to see.
         if let Some(attempt) = self.by_request.get(&request) {
             self.abort(*attempt);
         }
         self.engine.handle_event(now, Event::Canceled { request });
-        self.publish(|| ClientEvent::Canceled { request: request.0 });
+        self.publish(|| ClientEvent::Canceled { request: request.0, asked: pending.asked() });
     }
 
     fn send(
@@ -251,7 +249,6 @@ impl Driver {
             pool: self.pool.clone(),
             mailbox: self.start.mailbox.clone(),
         };
-        let (waited, upstream) = (pending.waited, place.name.clone());
         let after =
             pending.last.as_ref().map(|loss| loss.failure.class).filter(|class| !is_throttled(*class));
         let task = tokio::spawn(work.run()).abort_handle();
@@ -261,12 +258,14 @@ impl Driver {
         if let Some(after) = after {
             self.publish(|| ClientEvent::Retried { request: request.0, after, attempt: ordinal });
         }
-        self.publish(|| ClientEvent::Sent { request: request.0, upstream, attempt: ordinal, waited });
+        if let (Some(running), Some(pending)) = (self.attempts.get(&attempt), self.requests.get(&request)) {
+            self.publish(|| running.sent_for(pending, ordinal));
+        }
     }
 
     fn finish(&mut self, request: RequestId, verdict: Verdict) {
         let Some(mut pending) = self.requests.remove(&request) else { return };
-        self.publish(|| ClientEvent::Refused { request: request.0, verdict });
+        self.publish(|| ClientEvent::Refused { request: request.0, verdict, asked: pending.asked() });
         let headers = pending.last.as_ref().map(|loss| loss.headers.clone()).unwrap_or_default();
         let request_id =
             pending.last_place.as_ref().and_then(|place| response::request_id(&place.provider, &headers));

@@ -141,6 +141,8 @@ impl Driver {
             self.publish(|| ClientEvent::Broken { request, upstream, class });
         } else if is_throttled(class) {
             self.publish(|| ClientEvent::Throttled { request, upstream, class, wait });
+        } else {
+            self.publish(|| ClientEvent::Failed { request, upstream, class });
         }
         self.engine.handle_event(now, event);
     }

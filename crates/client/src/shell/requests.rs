@@ -14,8 +14,10 @@ use tokio::time::Instant;
 use super::ReplyTo;
 use super::registry::Held;
 use crate::answer::Trip;
+use crate::candidate::Candidate;
 use crate::directory::{Place, Target};
 use crate::net::Fault;
+use crate::watch::{Asked, ClientEvent};
 use crate::work::Work;
 
 /// A request that is not over.
@@ -78,6 +80,17 @@ impl Pending {
         }
     }
 
+    /// What is told of it to those who watch.
+    pub(super) fn asked(&self) -> Asked {
+        let Work { model, endpoint, priority, .. } = &*self.work;
+        Asked {
+            model: model.clone(),
+            endpoint: *endpoint,
+            priority: *priority,
+            age: self.submitted.elapsed(),
+        }
+    }
+
     pub(super) fn trip(&self, request_id: Option<String>) -> Trip {
         Trip {
             upstream: self.last_place.as_ref().map_or_else(|| Arc::from(""), |place| place.name.clone()),
@@ -100,6 +113,21 @@ pub(super) struct Running {
     pub(super) send_as: Option<Arc<str>>,
     pub(super) sent: Instant,
     pub(super) task: AbortHandle,
+}
+
+impl Running {
+    /// That it goes out for `pending`, as its attempt of this number.
+    pub(super) fn sent_for(&self, pending: &Pending, attempt: u32) -> ClientEvent {
+        let model = self.send_as.as_ref().unwrap_or(&pending.work.model).clone();
+        ClientEvent::Sent {
+            request: self.request.0,
+            upstream: self.place.name.clone(),
+            to: Candidate::chosen(self.place.clone(), model),
+            asked: pending.asked(),
+            attempt,
+            waited: pending.waited,
+        }
+    }
 }
 
 /// A failed attempt, with what there is to show for it.

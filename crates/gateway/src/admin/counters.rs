@@ -141,7 +141,7 @@ impl Counters {
 impl Attempts {
     fn count(&mut self, event: &ClientEvent) {
         match event {
-            ClientEvent::Sent { request, upstream, attempt, waited } => {
+            ClientEvent::Sent { request, upstream, attempt, waited, .. } => {
                 if *attempt == 1 && !self.at.contains_key(request) {
                     let class = WAITS.iter().position(|most| *waited <= Duration::from_millis(*most));
                     self.waits[class.unwrap_or(WAITS.len())] += 1;
@@ -170,7 +170,7 @@ impl Attempts {
                 self.at.remove(request);
                 self.end(upstream, class.name());
             }
-            ClientEvent::Refused { request, verdict } => {
+            ClientEvent::Refused { request, verdict, .. } => {
                 let upstream = self.at.remove(request);
                 if let (
                     Some(upstream),
@@ -183,7 +183,7 @@ impl Attempts {
                     self.end(&upstream, class.name());
                 }
             }
-            ClientEvent::Canceled { request } => {
+            ClientEvent::Canceled { request, .. } => {
                 if let Some(upstream) = self.at.remove(request) {
                     self.end(&upstream, "canceled");
                 }
