@@ -12,6 +12,7 @@ mod ledger;
 mod limits;
 mod messages;
 mod mock;
+mod otel;
 mod plan;
 mod prices;
 mod progress;

@@ -31,6 +31,7 @@ use super::{greeting, handover, logs, memory, runs};
 use crate::args::ServeArgs;
 use crate::desk::{self, ServeDesk};
 use crate::exit::{Exit, Failure};
+use crate::otel::Telemetry;
 use crate::signals::{Signal, Signals};
 use crate::upstream::ProcessEnvironment;
 
@@ -40,6 +41,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ORDERS: usize = 8;
 /// The last save may take so long; a disk that hangs does not hold up the end.
 const LAST_SAVE: Duration = Duration::from_secs(5);
+/// And the last export of telemetry; nor does a collector that is away.
+const LAST_EXPORT: Duration = Duration::from_secs(3);
 
 /// A gateway that serves.
 pub(super) struct Running<'a> {
@@ -59,6 +62,7 @@ pub(super) struct Running<'a> {
     admin: Option<(Drain, JoinHandle<()>)>,
     keeper: Option<(watch::Sender<bool>, JoinHandle<()>)>,
     recording: Option<Recording>,
+    telemetry: Option<Telemetry>,
     _socket: Option<Socket>, // Open as long as this lives.
 }
 
@@ -75,7 +79,8 @@ impl<'a> Running<'a> {
         let clock = Clock::start();
         let (file, state) = restore(args, clock);
         let counters = Arc::new(Counters::default());
-        let client = client(&plan, state.limits, file.as_ref(), &counters)?;
+        let telemetry = Telemetry::begin(&ProcessEnvironment)?;
+        let client = client(&plan, state.limits, file.as_ref(), &counters, telemetry.as_ref())?;
         let callers = Arc::new(callers(&Callers::pass_through(clock), &plan));
         for spending in &state.spending {
             spending.restore(&callers);
@@ -148,6 +153,7 @@ impl<'a> Running<'a> {
             admin,
             keeper,
             recording,
+            telemetry,
             _socket: socket,
         })
     }
@@ -248,6 +254,9 @@ impl<'a> Running<'a> {
         if let Some(recording) = self.recording.take() {
             recording.end(LAST_SAVE).await;
         }
+        if let Some(telemetry) = self.telemetry.take() {
+            telemetry.end(LAST_EXPORT).await;
+        }
         if let Some((drain, _)) = self.admin.take() {
             drain.stop();
         }
@@ -278,11 +287,16 @@ fn client(
     learned: Vec<LearnedLimits>,
     file: Option<&StateFile>,
     counters: &Arc<Counters>,
+    telemetry: Option<&Telemetry>,
 ) -> Result<Client, Failure> {
     let (counted, log) = (counters.clone(), logs::of_events());
+    let export = telemetry.map(Telemetry::listener);
     let mut client = plan.client(learned).on_event(move |event| {
         counted.count_event(event);
         log(event);
+        if let Some(export) = &export {
+            export(event);
+        }
     });
     if let Some(key) = file.and_then(caller_key) {
         client = client.caller_key(key);

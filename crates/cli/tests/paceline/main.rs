@@ -7,6 +7,8 @@ mod control;
 mod gateway;
 mod grafana;
 mod nagle;
+#[cfg(feature = "otel")]
+mod otel;
 mod plan;
 mod recorded;
 mod replay;
