@@ -334,7 +334,6 @@ impl Limiter {
         Reservation { sent_at: now, charges }
     }
 
-    /// How long a refusal keeps everybody out.
     /// What is known of when there is room, for who was told `ready_at`: when somebody else will be done, nobody knows;
     /// when a gate opens, it says itself.
     pub(crate) fn as_known(&self, now: Time, ready_at: Time) -> Time {
