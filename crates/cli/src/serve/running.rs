@@ -59,11 +59,17 @@ pub(super) struct Running<'a> {
     drain: Drain,
     grace: Duration,
     bound: (SocketAddr, Option<SocketAddr>), // As asked for: a reload cannot move them.
-    admin: Option<(Drain, JoinHandle<()>)>,
-    keeper: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    admin: Option<Drain>,
+    keeper: Option<Keeping>,
     recording: Option<Recording>,
     telemetry: Option<Telemetry>,
     _socket: Option<Socket>, // Open as long as this lives.
+}
+
+/// The task that saves the state: how to end it, and its end.
+struct Keeping {
+    ends: watch::Sender<bool>,
+    task: JoinHandle<()>,
 }
 
 impl<'a> Running<'a> {
@@ -117,22 +123,10 @@ impl<'a> Running<'a> {
             started,
             clock,
         };
-        let desk = ServeDesk { admin: admin.clone(), listens: addresses.0.to_string() };
-        let socket = desk::open(args.control.as_ref(), desk).unwrap_or_else(|fault| {
-            warn!("{fault}");
-            None
-        });
-        let admin = admin_listener.map(|listener| {
-            tokio::spawn(admin.clone().watch());
-            let drain = Drain::default();
-            (drain.clone(), tokio::spawn(front::serve(listener, seen, admin, drain)))
-        });
+        let socket = open_socket(args, &admin, addresses.0);
+        let admin = admin_listener.map(|listener| serve_admin(listener, seen, admin));
         memory::watch(client.clone());
-        let keeper = file.map(|file| {
-            let (end, ends) = watch::channel(false);
-            let keeper = Keeper::new(file, client.clone(), known, clock);
-            (end, tokio::spawn(keeper.keep(ends)))
-        });
+        let keeper = file.map(|file| keep(Keeper::new(file, client.clone(), known, clock)));
         // On stdout, so that a script that asked for port 0 can read it.
         let _ = writeln!(io::stdout(), "http://{}", addresses.0);
         greeting::say(&plan, addresses, args.log);
@@ -245,9 +239,9 @@ impl<'a> Running<'a> {
             exit = self.signals.next() => exit,
         };
         self.drain.stop();
-        if let Some((end, keeper)) = self.keeper.take() {
-            end.send_replace(true);
-            if timeout(LAST_SAVE, keeper).await.is_err() {
+        if let Some(Keeping { ends, task }) = self.keeper.take() {
+            ends.send_replace(true);
+            if timeout(LAST_SAVE, task).await.is_err() {
                 warn!("the state could not be saved in time");
             }
         }
@@ -257,8 +251,8 @@ impl<'a> Running<'a> {
         if let Some(telemetry) = self.telemetry.take() {
             telemetry.end(LAST_EXPORT).await;
         }
-        if let Some((drain, _)) = self.admin.take() {
-            drain.stop();
+        if let Some(admin) = self.admin.take() {
+            admin.stop();
         }
         info!("ended");
         exit
@@ -302,6 +296,29 @@ fn client(
         client = client.caller_key(key);
     }
     client.build().map_err(Failure::usage)
+}
+
+/// The operator's socket on this machine. Trouble with it is told, and no more.
+fn open_socket(args: &ServeArgs, admin: &Admin, listens: SocketAddr) -> Option<Socket> {
+    let desk = ServeDesk { admin: admin.clone(), listens: listens.to_string() };
+    desk::open(args.control.as_ref(), desk).unwrap_or_else(|fault| {
+        warn!("{fault}");
+        None
+    })
+}
+
+/// Serves the operator's side; what ends it.
+fn serve_admin(listener: TcpListener, settings: watch::Receiver<Arc<Settings>>, admin: Admin) -> Drain {
+    tokio::spawn(admin.clone().watch());
+    let drain = Drain::default();
+    tokio::spawn(front::serve(listener, settings, admin, drain.clone()));
+    drain
+}
+
+/// Saves the state now and then.
+fn keep(keeper: Keeper) -> Keeping {
+    let (ends, end) = watch::channel(false);
+    Keeping { ends, task: tokio::spawn(keeper.keep(end)) }
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
