@@ -183,7 +183,7 @@ impl Call<'_> {
         // Some tell it unasked, and of those some take the question for a mistake.
         let candidates = self.candidates(peek);
         let unasked = candidates.iter().any(|candidate| candidate.provider().quirks.always_streams_usage);
-        match request::with_usage(body) {
+        match request::with_usage(body, peek) {
             Ok(asking) if !unasked && !candidates.is_empty() => (asking, true),
             _ => (body.clone(), false),
         }

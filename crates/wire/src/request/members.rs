@@ -8,10 +8,14 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::tokens::{Token, Tokens};
 use super::{MOST_DEPTH, PeekError};
 
+/// Blanks of JSON.
+const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// One top-level member.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member<'a> {
     /// Its name, unescaped.
     pub(super) key: Cow<'a, str>,
@@ -26,16 +30,21 @@ pub(super) struct Member<'a> {
 /// All top-level members of `body`, which is checked to be one JSON object (strings in it only as far as JSON's grammar
 /// goes, numbers too) with no more than [`MOST_DEPTH`] levels.
 pub(super) fn members(body: &[u8]) -> Result<Vec<Member<'_>>, PeekError> {
+    let text = checked(body)?;
+    let raw: RawMembers<'_> = serde_json::from_str(text).map_err(syntax)?;
+    raw.0.into_iter().map(|(key, value)| Member::new(text, key, value.get())).collect()
+}
+
+/// What can be told of `body` before it is parsed: it is text that nests no more than it may, and begins as an object.
+pub(super) fn checked(body: &[u8]) -> Result<&str, PeekError> {
     let text = std::str::from_utf8(body).map_err(|error| PeekError::Syntax { message: error.to_string() })?;
     check_depth(body)?;
-    let first = text.trim_start_matches([' ', '\t', '\r', '\n']).bytes().next();
-    if first != Some(b'{') {
+    if !text.trim_start_matches(BLANK).starts_with('{') {
         // Whether it is JSON of another kind or none at all is told apart for the message only.
         let any: Result<serde::de::IgnoredAny, _> = serde_json::from_str(text);
         return Err(any.map_or_else(syntax, |_| PeekError::NoObject));
     }
-    let raw: RawMembers<'_> = serde_json::from_str(text).map_err(syntax)?;
-    raw.0.into_iter().map(|(key, value)| member(text, key, value)).collect()
+    Ok(text)
 }
 
 /// Refuses a second member of any of `keys`.
@@ -52,51 +61,46 @@ fn syntax(error: serde_json::Error) -> PeekError {
     PeekError::Syntax { message: error.to_string() }
 }
 
-fn member<'a>(text: &'a str, key: &'a RawValue, value: &'a RawValue) -> Result<Member<'a>, PeekError> {
-    // Both are slices of `text`, so the distance of their addresses is their place in it.
-    let place = |part: &str| part.as_ptr() as usize - text.as_ptr() as usize;
-    let (key, value) = (key.get(), value.get());
-    let start = place(key);
-    let at = place(value);
-    let plain = key[1..key.len() - 1].bytes().all(|byte| byte != b'\\');
-    let key = if plain {
-        Cow::Borrowed(&key[1..key.len() - 1])
-    } else {
-        Cow::Owned(serde_json::from_str(key).map_err(syntax)?)
-    };
-    Ok(Member { key, start, value, span: at..at + value.len() })
+impl<'a> Member<'a> {
+    /// The member of `text` whose name and value these slices of it are.
+    pub(super) fn new(text: &'a str, key: &'a RawValue, value: &'a str) -> Result<Self, PeekError> {
+        let key = key.get();
+        let (start, at) = (place(text, key), place(text, value));
+        let plain = key[1..key.len() - 1].bytes().all(|byte| byte != b'\\');
+        let key = if plain {
+            Cow::Borrowed(&key[1..key.len() - 1])
+        } else {
+            Cow::Owned(serde_json::from_str(key).map_err(syntax)?)
+        };
+        Ok(Self { key, start, value, span: at..at + value.len() })
+    }
+}
+
+/// The value that stands between its name `key` and the `next` one, or the end, of an object that is known to be one.
+pub(super) fn value_between<'a>(text: &'a str, key: &RawValue, next: Option<&RawValue>) -> Option<&'a str> {
+    let begin = place(text, key.get()) + key.get().len();
+    let (end, mark) = next.map_or((text.len(), '}'), |next| (place(text, next.get()), ','));
+    let behind = text.get(begin..end)?.trim_start_matches(BLANK).strip_prefix(':')?;
+    Some(behind.trim_end_matches(BLANK).strip_suffix(mark)?.trim_matches(BLANK))
+}
+
+/// Where `part`, which is a slice of `text`, begins in it: the distance of their addresses.
+fn place(text: &str, part: &str) -> usize {
+    part.as_ptr() as usize - text.as_ptr() as usize
 }
 
 /// Counts brackets outside strings. On what is not JSON the count means nothing, but the parser will say so.
 fn check_depth(body: &[u8]) -> Result<(), PeekError> {
     let mut depth = 0usize;
-    let mut at = 0;
-    while let Some(byte) = body.get(at) {
-        match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > MOST_DEPTH {
-                    return Err(PeekError::TooDeep);
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => at = end_of_string(body, at + 1),
+    for token in Tokens::of(body) {
+        match token {
+            Token::Open(_) if depth == MOST_DEPTH => return Err(PeekError::TooDeep),
+            Token::Open(_) => depth += 1,
+            Token::Close(_) => depth = depth.saturating_sub(1),
             _ => {}
         }
-        at += 1;
     }
     Ok(())
-}
-
-/// Where the string whose text begins at `at` has its closing quote; the end of the body if it has none.
-fn end_of_string(body: &[u8], mut at: usize) -> usize {
-    while let Some(found) = body.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        if body[at + found] == b'"' {
-            return at + found;
-        }
-        at += found + 2;
-    }
-    body.len()
 }
 
 struct RawMembers<'a>(Vec<(&'a RawValue, &'a RawValue)>);

@@ -5,7 +5,9 @@ mod members;
 mod peek;
 mod prefix;
 mod splice;
+mod survey;
 mod text;
+mod tokens;
 
 pub use demand::{demand, size};
 pub use peek::{Peek, peek};

@@ -6,8 +6,8 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use super::PeekError;
-use super::members::{Member, members, refuse_duplicates};
-use super::text::{self, Text};
+use super::members::{Member, refuse_duplicates};
+use super::survey::survey;
 use crate::dialect::{Dialect, Endpoint};
 
 /// What a body asks for.
@@ -80,21 +80,17 @@ const ACTED_ON: [&str; 16] = [
 
 /// Reads what `body` asks of `endpoint`, without building a tree of it.
 pub fn peek(dialect: Dialect, endpoint: Endpoint, body: &[u8]) -> Result<Peek<'_>, PeekError> {
-    let members = members(body)?;
-    refuse_duplicates(&members, &ACTED_ON)?;
+    let survey = survey(body)?;
+    let (members, text) = (&survey.members, survey.text);
+    refuse_duplicates(members, &ACTED_ON)?;
     let find = |key: &str| members.iter().find(|member| member.key == key);
     let span = |key: &str| find(key).map(|member| member.span.clone());
-    let mut text = Text::default();
     let talk = if endpoint == Endpoint::Responses { "input" } else { "messages" };
-    let mut messages = 0;
-    for key in ["messages", "system", "input", "prompt", "instructions"] {
-        let Some(member) = find(key) else { continue };
-        let items = text::count(member.value, &mut text);
-        if key == talk {
-            // A lone string is one.
-            messages = if member.value.starts_with('[') { items } else { 1 };
-        }
-    }
+    // A lone string is one.
+    let messages = find(talk).map_or(0, |member| match member.value.starts_with('[') {
+        true => survey.items(talk),
+        false => 1,
+    });
     let tools =
         ["tools", "functions"].iter().filter_map(|key| find(key)).filter(|member| holds_items(member));
     Ok(Peek {

@@ -3,9 +3,9 @@
 use std::hash::Hasher;
 
 use memchr::memmem;
-use serde::Deserialize;
 
 use super::Peek;
+use super::tokens::{Token, Tokens};
 
 /// A beginning that is longer is told apart by this much of it.
 const MOST_READ: usize = 64 << 10;
@@ -61,23 +61,35 @@ pub fn marks(peek: &Peek<'_>, body: &[u8], mut hasher: impl Hasher) -> Vec<u64> 
 
 /// The items of a list up to the first that the user says; whatever is no list of messages as it is.
 fn beginning(messages: &[u8]) -> &[u8] {
-    #[derive(Deserialize)]
-    struct Item<'a> {
-        role: Option<&'a str>,
+    if !messages.starts_with(b"[") {
+        return messages;
     }
-    let Some(list) = messages.strip_prefix(b"[") else { return messages };
-    let mut end = 0;
-    for _ in 0..MOST_MESSAGES {
-        let rest = list[end..].trim_ascii_start();
-        let rest = rest.strip_prefix(b",").unwrap_or(rest);
-        let mut items = serde_json::Deserializer::from_slice(rest).into_iter::<Item<'_>>();
-        let Some(Ok(Item { role })) = items.next() else { return messages };
-        end = list.len() - rest.len() + items.byte_offset();
-        if role.is_none_or(|role| role == "user") {
-            break;
+    let (mut depth, mut items) = (0, 0);
+    let (mut key, mut role): (Option<&[u8]>, Option<&[u8]>) = (None, None); // Of the item that is open.
+    for token in Tokens::of(messages) {
+        match token {
+            Token::Open(_) => depth += 1,
+            Token::Close(at) => {
+                depth -= 1;
+                if depth == 1 {
+                    items += 1;
+                    key = None;
+                    let speaker = role.take();
+                    if items == MOST_MESSAGES || speaker.is_none_or(|role| role == b"user") {
+                        return &messages[..=at];
+                    }
+                }
+            }
+            Token::Text(text) if depth == 2 => match key {
+                None => key = Some(&messages[text]),
+                Some(b"role") => role = Some(&messages[text]),
+                Some(_) => {}
+            },
+            Token::Comma if depth == 2 => key = None,
+            _ => {}
         }
     }
-    &messages[..=end]
+    messages
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::PeekError;
 use super::members::{Member, members, refuse_duplicates};
+use super::{Peek, PeekError};
 
 /// `body` with `new` as its model.
 pub fn set_model(body: &[u8], new: &str) -> Result<Bytes, PeekError> {
@@ -44,26 +44,30 @@ pub fn with_defaults(body: &Bytes, defaults: &[(&str, serde_json::Value)]) -> Re
     Ok(spliced.into())
 }
 
-/// `body` with `stream_options.include_usage` set, so that a stream of chat completions tells its usage at its end.
-pub fn with_usage(body: &Bytes) -> Result<Bytes, PeekError> {
+/// `body`, which `peek` has read, with `stream_options.include_usage` set, so that a stream of chat completions tells its
+/// usage at its end.
+pub fn with_usage(body: &[u8], peek: &Peek<'_>) -> Result<Bytes, PeekError> {
     const ASK: &str = r#"{"include_usage":true}"#;
-    let top = members(body)?;
-    refuse_duplicates(&top, &["stream_options"])?;
-    let Some(options) = top.iter().find(|member| member.key == "stream_options") else {
-        return with_defaults(body, &[("stream_options", serde_json::json!({"include_usage": true}))]);
+    let Some(span) = peek.spans.stream_options.clone() else {
+        let end = last_brace(body);
+        let behind = body[..end].trim_ascii_end();
+        let comma = if behind.ends_with(b"{") { "" } else { "," };
+        let added = format!("{comma}\"stream_options\":{ASK}");
+        return Ok(replaced(body, behind.len()..behind.len(), &added));
     };
-    if !options.value.starts_with('{') {
-        return Ok(replaced(body, options.span.clone(), ASK));
+    let options = &body[span.clone()];
+    if !options.starts_with(b"{") {
+        return Ok(replaced(body, span, ASK));
     }
-    let inner = members(options.value.as_bytes())?;
+    let inner = members(options)?;
     refuse_duplicates(&inner, &["include_usage"])?;
-    let at = |place: usize| options.span.start + place;
+    let at = |place: usize| span.start + place;
     if let Some(asked) = inner.iter().find(|member| member.key == "include_usage") {
         return Ok(replaced(body, at(asked.span.start)..at(asked.span.end), "true"));
     }
     match inner.last() {
         Some(last) => Ok(replaced(body, at(last.span.end)..at(last.span.end), r#","include_usage":true"#)),
-        None => Ok(replaced(body, options.span.clone(), ASK)),
+        None => Ok(replaced(body, span, ASK)),
     }
 }
 
@@ -119,6 +123,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::request::peek;
+    use crate::{Dialect, Endpoint};
 
     fn text(bytes: Bytes) -> String {
         String::from_utf8(bytes.to_vec()).unwrap()
@@ -190,9 +196,9 @@ mod tests {
             ),
         ];
         for (body, want) in cases {
-            assert_eq!(text(with_usage(&Bytes::from(body)).unwrap()), want, "{body}");
+            let peek = peek(Dialect::OpenAi, Endpoint::ChatCompletions, body.as_bytes()).unwrap();
+            assert_eq!(text(with_usage(body.as_bytes(), &peek).unwrap()), want, "{body}");
         }
-        assert!(with_usage(&Bytes::from(r#"{"stream_options":{},"stream_options":{}}"#)).is_err());
     }
 
     fn a_body() -> impl Strategy<Value = String> {

@@ -47,9 +47,11 @@ const PLUMBING: [&str; 10] = [
 /// Keys that hold, or point to, an image or another file.
 const MEDIA: [&str; 7] = ["source", "image_url", "input_audio", "file", "file_data", "data", "image"];
 
-struct Walk<'t> {
-    text: &'t mut Text,
-    items: &'t mut u64, // Of the outermost list.
+/// Counts a value while it is parsed.
+pub(super) struct Walk<'t> {
+    pub(super) text: &'t mut Text,
+    /// Of the outermost list.
+    pub(super) items: &'t mut u64,
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
