@@ -79,8 +79,18 @@ impl Ratio {
 /// The ratios of many kinds of requests. Bounded: the kind unused for longest is forgotten.
 #[derive(Clone, Debug, Default)]
 pub struct Ratios {
-    kinds: BTreeMap<(String, String), (Ratio, u64)>,
+    /// By model, then by route: so each is looked up by the names as they are.
+    models: BTreeMap<String, BTreeMap<String, Learned>>,
+    kinds: usize,
     uses: u64,
+}
+
+/// What is remembered of one kind.
+#[derive(Clone, Copy, Debug)]
+struct Learned {
+    ratio: Ratio,
+    /// When it was used last, counted in uses of all.
+    used: u64,
 }
 
 impl Ratios {
@@ -90,9 +100,9 @@ impl Ratios {
     /// The ratio for `model` on `route` (whatever tells kinds of requests apart: a tenant, a file of jobs). A new route
     /// starts from what the model's other routes taught.
     pub fn ratio(&self, provider: &Provider, model: &str, route: &str) -> Ratio {
-        let known =
-            |route: &str| self.kinds.get(&(model.to_owned(), route.to_owned())).map(|(ratio, _)| *ratio);
-        known(route).or_else(|| known("")).unwrap_or_else(|| Ratio::prior(provider))
+        let routes = self.models.get(model);
+        let known = routes.and_then(|routes| routes.get(route).or_else(|| routes.get("")));
+        known.map_or_else(|| Ratio::prior(provider), |learned| learned.ratio)
     }
 
     /// Learns that a request for `model` on `route` had `tokens`.
@@ -101,22 +111,45 @@ impl Ratios {
             let mut ratio = self.ratio(provider, model, route);
             ratio.observe(size, tokens);
             self.uses += 1;
-            self.kinds.insert((model.to_owned(), (*route).to_owned()), (ratio, self.uses));
+            self.set(model, route, Learned { ratio, used: self.uses });
         }
-        while self.kinds.len() > Self::MOST_KINDS {
-            let oldest = self.kinds.iter().min_by_key(|(_, (_, used))| *used).map(|(kind, _)| kind.clone());
-            oldest.map(|kind| self.kinds.remove(&kind));
+        for _ in Self::MOST_KINDS..self.kinds {
+            self.forget_oldest();
         }
+    }
+
+    fn set(&mut self, model: &str, route: &str, learned: Learned) {
+        if let Some(known) = self.models.get_mut(model).and_then(|routes| routes.get_mut(route)) {
+            *known = learned;
+            return;
+        }
+        self.models.entry(model.to_owned()).or_default().insert(route.to_owned(), learned);
+        self.kinds += 1;
+    }
+
+    fn forget_oldest(&mut self) {
+        let kinds = self.models.iter().flat_map(|(model, routes)| {
+            routes.iter().map(move |(route, learned)| (learned.used, model, route))
+        });
+        let Some((_, model, route)) = kinds.min() else { return };
+        let (model, route) = (model.clone(), route.clone());
+        if let Some(routes) = self.models.get_mut(&model) {
+            routes.remove(&route);
+            if routes.is_empty() {
+                self.models.remove(&model);
+            }
+        }
+        self.kinds -= 1;
     }
 
     /// How many kinds are remembered.
     pub fn len(&self) -> usize {
-        self.kinds.len()
+        self.kinds
     }
 
     /// Whether nothing was learned yet.
     pub fn is_empty(&self) -> bool {
-        self.kinds.is_empty()
+        self.kinds == 0
     }
 }
 
