@@ -32,11 +32,11 @@ const MONTH: Duration = Duration::from_secs(30 * 86_400);
 /// `now_unix` is the wall clock; where the response carries a `date`, that clock is used instead, because the provider
 /// computed its instants by it.
 pub fn read(provider: &Provider, headers: &HeaderMap, now_unix: Duration) -> Vec<LimitSeen> {
-    let now = clock(headers, now_unix);
+    let now = || clock(headers, now_unix); // Most tell durations.
     match provider.limit_headers {
         LimitHeaders::None => Vec::new(),
         LimitHeaders::Anthropic => {
-            let seen = anthropic::read(headers, now);
+            let seen = anthropic::read(headers, now());
             // Its OpenAI-compatible endpoint answers in that grammar.
             if seen.is_empty() { triple::openai(headers) } else { seen }
         }
@@ -46,7 +46,7 @@ pub fn read(provider: &Provider, headers: &HeaderMap, now_unix: Duration) -> Vec
         LimitHeaders::Mistral | LimitHeaders::Cerebras => suffixed::read(headers),
         LimitHeaders::Fireworks => plain::fireworks(headers, provider.cache_reads.free),
         LimitHeaders::Together => plain::together(headers),
-        LimitHeaders::OpenRouter => plain::openrouter(headers, now),
+        LimitHeaders::OpenRouter => plain::openrouter(headers, now()),
     }
 }
 
