@@ -251,7 +251,8 @@ impl Driver {
         };
         let after =
             pending.last.as_ref().map(|loss| loss.failure.class).filter(|class| !is_throttled(*class));
-        let task = tokio::spawn(work.run()).abort_handle();
+        // Boxed, because a task is moved several times before it begins and when it ends, and this one is big.
+        let task = tokio::spawn(Box::pin(work.run())).abort_handle();
         self.attempts
             .insert(attempt, Running { request, upstream: id, place, send_as, sent: Instant::now(), task });
         self.by_request.insert(request, attempt);
