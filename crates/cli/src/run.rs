@@ -21,6 +21,7 @@ use crate::ledger::RunLedger;
 use crate::limits::LimitsFile;
 use crate::messages;
 use crate::mock::{self, InProcess};
+use crate::otel::{Telemetry, Voice};
 use crate::plan;
 use crate::progress::{Reporter, View, count};
 use crate::sending::Sending;
@@ -82,7 +83,9 @@ async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
             exit = signals.next() => Ok(exit),
         };
     }
-    let client = client(args, destination, learned)?;
+    let voice: Voice = if quiet { |_| () } else { messages::warning };
+    let telemetry = Telemetry::begin(&ProcessEnvironment, voice)?;
+    let client = client(args, destination, learned, telemetry.as_ref())?;
     let progress = Progress::new();
     let desk = RunDesk::new(args, client.clone(), progress.clone(), budget);
     let _socket = desk::open(args.control.as_ref(), desk).unwrap_or_else(|fault| {
@@ -95,6 +98,9 @@ async fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut session =
         Session { client, output, signals, reporter: Reporter::new(args.progress), limits, quiet };
     let ended = session.run(checked, sender, args, progress).await;
+    if let Some(telemetry) = telemetry {
+        telemetry.end().await;
+    }
     if let Some(note) = ledger.and_then(RunLedger::close).filter(|_| !quiet) {
         messages::warning(&note);
     }
@@ -170,10 +176,18 @@ pub(crate) fn defaults(
     Ok(defaults)
 }
 
-fn client(args: &RunArgs, destination: Destination, learned: Vec<LearnedLimits>) -> Result<Client, Failure> {
+fn client(
+    args: &RunArgs,
+    destination: Destination,
+    learned: Vec<LearnedLimits>,
+    telemetry: Option<&Telemetry>,
+) -> Result<Client, Failure> {
     let timeout = args.bounds.timeout;
     let timeouts = Timeouts { first_byte: timeout, total: Some(timeout), ..Timeouts::default() };
-    let client = destination.client(&args.ceilings).timeouts(timeouts);
+    let mut client = destination.client(&args.ceilings).timeouts(timeouts);
+    if let Some(telemetry) = telemetry {
+        client = client.on_event(telemetry.listener());
+    }
     client.max_attempts(args.bounds.max_attempts).learned(learned).build().map_err(Failure::usage)
 }
 

@@ -12,18 +12,19 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use paceline::ClientEvent;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tracing::warn;
 
-use super::ENDPOINTS;
 use super::journey::Journeys;
 use super::meters::Meters;
 use super::post::Post;
 use super::spans::Spans;
+use super::{ENDPOINTS, Voice};
 use crate::exit::Failure;
 use crate::upstream::Environment;
 
 /// Events that wait at most to be made into spans; more are lost, and that is told once.
 const MOST_WAITING: usize = 16_384;
+/// The last export may take so long; a collector that is away does not hold up the end.
+const LAST_EXPORT: Duration = Duration::from_secs(3);
 /// What the collector knows us by unless the environment says otherwise.
 const SERVICE: &str = "paceline";
 
@@ -39,19 +40,20 @@ pub(crate) struct Telemetry {
     lost: Arc<AtomicBool>,
     tracers: Option<SdkTracerProvider>,
     meters: Option<SdkMeterProvider>,
+    voice: Voice,
 }
 
 impl Telemetry {
-    /// Begins to export where the environment names a collector; `None` where it doesn't.
-    pub(crate) fn begin(env: &dyn Environment) -> Result<Option<Self>, Failure> {
+    /// Begins to export where the environment names a collector; `None` where it doesn't. Trouble is told by `voice`.
+    pub(crate) fn begin(env: &dyn Environment, voice: Voice) -> Result<Option<Self>, Failure> {
         let is_off = env.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let [all, traces, metrics] = ENDPOINTS.map(|name| env.get(name).map(|url| (name, url)));
         if is_off || (all.is_none() && traces.is_none() && metrics.is_none()) {
             return Ok(None);
         }
         check_protocol(env)?;
-        let tracers = traces.or(all.clone()).map(|at| tracers(&at, env)).transpose()?;
-        let meters = metrics.or(all).map(|at| meters(&at, env)).transpose()?;
+        let tracers = traces.or(all.clone()).map(|at| tracers(&at, env, voice)).transpose()?;
+        let meters = metrics.or(all).map(|at| meters(&at, env, voice)).transpose()?;
         let (seen, mut coming) = mpsc::channel(MOST_WAITING);
         let spans = tracers.as_ref().map(Spans::new);
         let histograms = meters.as_ref().map(Meters::new);
@@ -69,22 +71,23 @@ impl Telemetry {
                 }
             }
         });
-        Ok(Some(Self { seen, lost: Arc::default(), tracers, meters }))
+        Ok(Some(Self { seen, lost: Arc::default(), tracers, meters, voice }))
     }
 
     /// Takes what a client tells: no more is done at once than to put it into the queue.
     pub(crate) fn listener(&self) -> impl Fn(&ClientEvent) + Send + Sync + 'static {
-        let (seen, lost) = (self.seen.clone(), self.lost.clone());
+        let (seen, lost, voice) = (self.seen.clone(), self.lost.clone(), self.voice);
         move |event| {
             let waits = seen.try_send(Seen::Event(SystemTime::now(), event.clone()));
             if waits.is_err() && !lost.swap(true, Ordering::Relaxed) {
-                warn!("events come faster than telemetry is made of them: some requests will have no span");
+                voice("events come faster than telemetry is made of them: some requests will have no span");
             }
         }
     }
 
-    /// Exports what is left, within `longest`.
-    pub(crate) async fn end(self, longest: Duration) {
+    /// Exports what is left, as far as that can be done soon.
+    pub(crate) async fn end(self) {
+        let voice = self.voice;
         let all = async {
             let (done, flushed) = oneshot::channel();
             if self.seen.send(Seen::Flush(done)).await.is_ok() {
@@ -98,8 +101,8 @@ impl Telemetry {
             });
             ended.await
         };
-        if !matches!(timeout(longest, all).await, Ok(Ok(()))) {
-            warn!("the last telemetry could not be exported in time");
+        if !matches!(timeout(LAST_EXPORT, all).await, Ok(Ok(()))) {
+            voice("the last telemetry could not be exported in time");
         }
     }
 }
@@ -120,15 +123,15 @@ fn check_protocol(env: &dyn Environment) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tracers(at: &(&str, String), env: &dyn Environment) -> Result<SdkTracerProvider, Failure> {
-    let exporter = SpanExporter::builder().with_http().with_http_client(Post::to(at, "traces")?);
+fn tracers(at: &(&str, String), env: &dyn Environment, voice: Voice) -> Result<SdkTracerProvider, Failure> {
+    let exporter = SpanExporter::builder().with_http().with_http_client(Post::to(at, "traces", voice)?);
     let exporter = exporter.build().map_err(|error| unusable(at, error))?;
     // It waits with a bound, in a thread of its own, and drops what is too much.
     Ok(SdkTracerProvider::builder().with_resource(resource(env)).with_batch_exporter(exporter).build())
 }
 
-fn meters(at: &(&str, String), env: &dyn Environment) -> Result<SdkMeterProvider, Failure> {
-    let exporter = MetricExporter::builder().with_http().with_http_client(Post::to(at, "metrics")?);
+fn meters(at: &(&str, String), env: &dyn Environment, voice: Voice) -> Result<SdkMeterProvider, Failure> {
+    let exporter = MetricExporter::builder().with_http().with_http_client(Post::to(at, "metrics", voice)?);
     let exporter = exporter.build().map_err(|error| unusable(at, error))?;
     Ok(SdkMeterProvider::builder().with_resource(resource(env)).with_periodic_exporter(exporter).build())
 }

@@ -1,4 +1,4 @@
-//! What the gateway tells an OpenTelemetry collector: a span for each request with one for each of its attempts, tokens and
+//! What the gateway and a run tell an OpenTelemetry collector: a span for each request with one for each of its attempts, tokens and
 //! durations as histograms, by the conventions for generative AI. Never what a request says, nor a key.
 //!
 //! Only a build with the feature `otel` has it, and only where the environment names a collector. Requests pass events on
@@ -23,6 +23,9 @@ mod spans;
 pub(crate) use export::Telemetry;
 #[cfg(not(feature = "otel"))]
 pub(crate) use off::Telemetry;
+
+/// Tells whoever runs the program of trouble with telemetry, and of its end.
+pub(crate) type Voice = fn(&str);
 
 /// The variables that name a collector: for everything, for traces, for metrics.
 const ENDPOINTS: [&str; 3] = [

@@ -1,11 +1,8 @@
 //! A build that exports nothing.
 
-use std::time::Duration;
-
 use paceline::ClientEvent;
-use tracing::warn;
 
-use super::ENDPOINTS;
+use super::{ENDPOINTS, Voice};
 use crate::exit::Failure;
 use crate::upstream::Environment;
 
@@ -14,9 +11,9 @@ pub(crate) enum Telemetry {}
 
 impl Telemetry {
     /// None. Says so where somebody counts on more.
-    pub(crate) fn begin(env: &dyn Environment) -> Result<Option<Self>, Failure> {
+    pub(crate) fn begin(env: &dyn Environment, voice: Voice) -> Result<Option<Self>, Failure> {
         if let Some(name) = ENDPOINTS.into_iter().find(|name| env.get(name).is_some()) {
-            warn!("`{name}` has no effect: this program was built without the feature `otel`");
+            voice(&format!("`{name}` has no effect: this program was built without the feature `otel`"));
         }
         Ok(None)
     }
@@ -27,7 +24,7 @@ impl Telemetry {
     }
 
     /// Exports what is left.
-    pub(crate) async fn end(self, _longest: Duration) {
+    pub(crate) async fn end(self) {
         match self {}
     }
 }

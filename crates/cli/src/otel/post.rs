@@ -13,8 +13,8 @@ use paceline::core::engine::Config;
 use paceline::{BuildError, Client, SendError, Upstream};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
-use tracing::{info, warn};
 
+use super::Voice;
 use crate::exit::Failure;
 use crate::upstream;
 
@@ -33,11 +33,16 @@ pub(super) struct Post {
     runtime: Handle,
     what: &'static str,
     failing: AtomicBool,
+    voice: Voice,
 }
 
 impl Post {
     /// The way to the collector that the variable `name` names.
-    pub(super) fn to((name, url): &(&str, String), what: &'static str) -> Result<Self, Failure> {
+    pub(super) fn to(
+        (name, url): &(&str, String),
+        what: &'static str,
+        voice: Voice,
+    ) -> Result<Self, Failure> {
         let unusable = || format!("`{name}` cannot be used");
         let uri: Uri = url.parse().with_context(unusable).map_err(Failure::usage)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -50,7 +55,7 @@ impl Post {
             .allow_plain_http();
         collector.check().with_context(unusable).map_err(Failure::usage)?;
         let (client, failing) = (OnceLock::new(), AtomicBool::new(false));
-        Ok(Self { collector, client, runtime: Handle::current(), what, failing })
+        Ok(Self { collector, client, runtime: Handle::current(), what, failing, voice })
     }
 
     fn client(&self, headers: &HeaderMap) -> Result<Client, BuildError> {
@@ -74,8 +79,10 @@ impl Post {
     fn note(&self, fault: Option<&dyn fmt::Display>) {
         let was_failing = self.failing.swap(fault.is_some(), Ordering::Relaxed);
         match fault {
-            Some(fault) if !was_failing => warn!("{} cannot be exported: {fault}", self.what),
-            None if was_failing => info!("{} are exported again", self.what),
+            Some(fault) if !was_failing => {
+                (self.voice)(&format!("{} cannot be exported: {fault}", self.what))
+            }
+            None if was_failing => (self.voice)(&format!("{} are exported again", self.what)),
             _ => {}
         }
     }

@@ -41,8 +41,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ORDERS: usize = 8;
 /// The last save may take so long; a disk that hangs does not hold up the end.
 const LAST_SAVE: Duration = Duration::from_secs(5);
-/// And the last export of telemetry; nor does a collector that is away.
-const LAST_EXPORT: Duration = Duration::from_secs(3);
 
 /// A gateway that serves.
 pub(super) struct Running<'a> {
@@ -85,7 +83,7 @@ impl<'a> Running<'a> {
         let clock = Clock::start();
         let (file, state) = restore(args, clock);
         let counters = Arc::new(Counters::default());
-        let telemetry = Telemetry::begin(&ProcessEnvironment)?;
+        let telemetry = Telemetry::begin(&ProcessEnvironment, |said| warn!("{said}"))?;
         let client = client(&plan, state.limits, file.as_ref(), &counters, telemetry.as_ref())?;
         let callers = Arc::new(callers(&Callers::pass_through(clock), &plan));
         for spending in &state.spending {
@@ -249,7 +247,7 @@ impl<'a> Running<'a> {
             recording.end(LAST_SAVE).await;
         }
         if let Some(telemetry) = self.telemetry.take() {
-            telemetry.end(LAST_EXPORT).await;
+            telemetry.end().await;
         }
         if let Some(admin) = self.admin.take() {
             admin.stop();

@@ -200,6 +200,46 @@ fn a_collector_hears_of_requests_and_their_attempts() {
 }
 
 #[test]
+fn a_collector_hears_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |n| format!("{{\"id\":\"job-{n}\",\"prompt\":\"canary-prompt\",\"max_tokens\":16}}\n");
+    fs::write(folder.path().join("in.jsonl"), (1..=3).map(line).collect::<String>()).unwrap();
+    let (url, heard) = collector();
+    let mut run = crate::command(folder.path(), &["run", "in.jsonl", "--mock", "-o", "out.jsonl"]);
+    run.env("OTEL_EXPORTER_OTLP_ENDPOINT", url).env("OTEL_SERVICE_NAME", "nightly");
+    let ended = crate::ended(run.output().unwrap());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("warning"), "{}", ended.stderr);
+
+    let spans = spans(&heard);
+    let (requests, attempts): (Vec<&Span>, Vec<&Span>) =
+        spans.iter().partition(|span| span.parent_span_id.is_empty());
+    assert_eq!((requests.len(), attempts.len()), (3, 3), "{spans:?}");
+    assert!(requests.iter().all(|span| text(&span.attributes, "paceline.priority") == "batch"));
+    let (service, metrics) = metrics(&heard);
+    assert_eq!(service, "nightly");
+    let durations = histogram(&metrics, "gen_ai.client.operation.duration");
+    assert_eq!(durations.iter().map(|point| point.count).sum::<u64>(), 3);
+    let told = heard.lock().unwrap();
+    assert!(told.iter().all(|(_, _, body)| !String::from_utf8_lossy(body).contains("canary")));
+}
+
+#[test]
+fn a_collector_that_is_away_harms_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("in.jsonl"), "{\"prompt\":\"hi\",\"max_tokens\":9}\n").unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (style, told) in [("plain", 1), ("none", 0)] {
+        let args = ["run", "in.jsonl", "--mock", "--fresh", "--progress", style, "-o", "out.jsonl"];
+        let mut run = crate::command(folder.path(), &args);
+        run.env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("http://{nobody}"));
+        let ended = crate::ended(run.output().unwrap());
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_eq!(ended.stderr.matches("traces cannot be exported").count(), told, "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_collector_that_is_away_harms_nobody_and_is_told_of_once() {
     let folder = tempfile::tempdir().unwrap();
     let mock = mock(folder.path(), &["--profile", "unlimited"]);
