@@ -1,5 +1,7 @@
 //! A body seen in place says what a tree of it says, and a change to it leaves all other bytes alone.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
 use bytes::Bytes;
 use paceline_wire::request::{self, Peek, PeekError};
 use paceline_wire::{Dialect, Endpoint};
@@ -42,9 +44,33 @@ fn agree(peek: &Peek<'_>, tree: &Map<String, Value>, input: &[u8]) {
     let messages = at(key).map_or(0, |value| value.as_array().map_or(1, Vec::len));
     assert_eq!(peek.messages, messages as u64);
     assert!(peek.text_chars <= peek.text_bytes && peek.text_bytes <= input.len() as u64);
-    if let Some(span) = &peek.spans.model {
-        let model: Value = serde_json::from_slice(&input[span.clone()]).expect("a span is a value");
-        assert_eq!(Some(&model), at("model"));
+    let spans = &peek.spans;
+    let system = if at("system").is_some() { "system" } else { "instructions" };
+    let talk = ["messages", "input"].into_iter().find(|key| at(key).is_some()).unwrap_or("prompt");
+    for (span, key) in [
+        (&spans.model, "model"),
+        (&spans.stream_options, "stream_options"),
+        (&spans.tools, "tools"),
+        (&spans.system, system),
+        (&spans.messages, talk),
+    ] {
+        let told = span.clone().map(|span| serde_json::from_slice(&input[span]).expect("a span is a value"));
+        assert_eq!(told.as_ref(), at(key), "{key}");
+    }
+    let hashing = BuildHasherDefault::<DefaultHasher>::default();
+    let number = request::conversation(peek, input, hashing.build_hasher());
+    assert_eq!(number.is_some(), spans.messages.is_some());
+    assert!(request::marks(peek, input, hashing.build_hasher()).len() <= 4);
+    if let (Ok(asking), Endpoint::ChatCompletions) = (request::with_usage(input, peek), peek.endpoint) {
+        let again = request::peek(Dialect::OpenAi, Endpoint::ChatCompletions, &asking);
+        assert!(again.is_ok_and(|again| again.include_usage), "what was asked for is asked for");
+        same_but(Some(tree), &asking, |tree| {
+            let options = tree.entry("stream_options").or_insert_with(|| json!({}));
+            match options.as_object_mut() {
+                Some(options) => drop(options.insert("include_usage".to_owned(), json!(true))),
+                None => *options = json!({"include_usage": true}),
+            }
+        });
     }
 }
 
