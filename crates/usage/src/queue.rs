@@ -44,8 +44,10 @@ impl Queue {
             return Err(Full);
         }
         waiting.entries.push(entry);
-        waiting.urgent |= urgent;
-        if waiting.idle || urgent || waiting.entries.len() == MOST_QUEUED / 2 {
+        // To wake is a system call, and once is enough.
+        let is_first = std::mem::replace(&mut waiting.idle, false);
+        let presses = urgent && !std::mem::replace(&mut waiting.urgent, true);
+        if is_first || presses || waiting.entries.len() == MOST_QUEUED / 2 {
             self.wake.notify_one();
         }
         Ok(())
