@@ -94,11 +94,13 @@ impl Names {
 impl Bench {
     /// Requests that end before they are written, and one that waits for them all to be on disk.
     async fn behind(&self, numbers: std::ops::Range<usize>) {
+        let mut records = Vec::new();
         for number in numbers {
             let record = self.begin(number);
             record.leave().goes_out().await;
-            record.end(self.ended(number));
+            records.push((number, record));
         }
+        self.end(records);
         self.ledger.set_ahead(true);
         let last = self.begin(0);
         last.leave().goes_out().await;
@@ -109,11 +111,17 @@ impl Bench {
     /// Requests that all wait until they are on disk. Their ends are written with the next group.
     async fn ahead(&self, numbers: std::ops::Range<usize>) {
         self.ledger.set_ahead(true);
-        let records: Vec<Record> = numbers.clone().map(|number| self.begin(number)).collect();
+        let records: Vec<_> = numbers.map(|number| (number, self.begin(number))).collect();
         // All at once, as the tasks of a gateway would.
-        let going: JoinSet<bool> = records.iter().map(|record| record.leave().goes_out()).collect();
+        let going: JoinSet<bool> = records.iter().map(|(_, record)| record.leave().goes_out()).collect();
         going.join_all().await;
-        for (number, record) in numbers.zip(records) {
+        self.end(records);
+    }
+
+    /// In another order than that in which they began.
+    fn end(&self, mut records: Vec<(usize, Record)>) {
+        records.sort_unstable_by_key(|(number, _)| number * 37 % 64);
+        for (number, record) in records {
             record.end(self.ended(number));
         }
     }

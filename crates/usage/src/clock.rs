@@ -24,6 +24,11 @@ impl Clock {
 
     /// Unix time.
     pub fn now(&self) -> Duration {
-        self.at_start + self.started.map(|started| started.elapsed()).unwrap_or_default()
+        self.at(Instant::now())
+    }
+
+    /// Unix time at `instant`.
+    pub(crate) fn at(&self, instant: Instant) -> Duration {
+        self.at_start + self.started.map(|started| instant.duration_since(started)).unwrap_or_default()
     }
 }

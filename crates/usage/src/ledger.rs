@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use paceline::Priority;
 use paceline_wire::price::MicroUsd;
@@ -15,7 +15,7 @@ use paceline_wire::price::MicroUsd;
 use crate::clock::Clock;
 use crate::health::{Counts, Health};
 use crate::queue::Queue;
-use crate::record::{Entry, Record};
+use crate::record::Record;
 use crate::row::{Ended, Finish, Row, shortened};
 use crate::schema::{self, FileError};
 use crate::spent::{self, Spent};
@@ -130,10 +130,12 @@ impl Ledger {
             Priority::Normal => "normal",
             Priority::Batch => "batch",
         };
+        let now = Instant::now();
+        let begun = self.0.clock.at(now);
         let row = Row {
             id: self.0.next.fetch_add(1, Ordering::Relaxed),
             name: shortened(name),
-            begun: self.0.clock.now(),
+            begun,
             model: shortened(model),
             caller,
             priority,
@@ -141,7 +143,7 @@ impl Ledger {
             total: None,
             ended: Ended::of(Finish::Open),
         };
-        Record::new(Arc::new(Entry::new(row)), self.0.clone())
+        Record::new(row, now, self.0.clone())
     }
 
     /// Whether requests wait until they are on record before they go out, as budgets need it that outlast a kill. Always so

@@ -8,6 +8,7 @@
 mod clock;
 mod expected;
 mod health;
+mod insert;
 mod ledger;
 mod past;
 mod queue;

@@ -8,9 +8,9 @@ use paceline_wire::FullUsage;
 use rusqlite::Row;
 
 use crate::row::Finish;
+use crate::row::millis;
 use crate::schema::{self, FileError};
 use crate::spent::positive;
-use crate::writer::millis;
 
 /// A request that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,50 +16,56 @@ const LONGEST_COMMIT: Duration = Duration::from_secs(2);
 /// A request that has not ended. Dropped, its caller has left.
 pub struct Record {
     entry: Arc<Entry>,
-    shared: Arc<Shared>,
     begun: Instant,
     over: bool,
 }
 
 /// Asks for a request whether an attempt may go out. Cheap to clone.
 #[derive(Clone)]
-pub struct Leave {
-    entry: Arc<Entry>,
-    shared: Arc<Shared>,
-}
+pub struct Leave(Arc<Entry>);
 
 /// What is known of a request, for those who know it and for the writer.
-pub(crate) struct Entry(Mutex<State>);
+pub(crate) struct Entry {
+    /// Its row's.
+    pub(crate) id: i64,
+    state: Mutex<State>,
+    shared: Arc<Shared>,
+}
 
 pub(crate) struct State {
     pub(crate) row: Row,
     /// It waits to be written.
     pub(crate) queued: bool,
-    /// Who is to be told once it is written.
-    pub(crate) waiters: Vec<oneshot::Sender<()>>,
+    /// Who is to be told once it is written: one, as one attempt goes out first.
+    pub(crate) waiter: Option<oneshot::Sender<()>>,
     /// An attempt has gone out.
     sent: bool,
 }
 
 impl Entry {
-    pub(crate) fn new(row: Row) -> Self {
-        Self(Mutex::new(State { row, queued: false, waiters: Vec::new(), sent: false }))
+    fn new(row: Row, shared: Arc<Shared>) -> Self {
+        Self {
+            id: row.id,
+            state: Mutex::new(State { row, queued: false, waiter: None, sent: false }),
+            shared,
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // Every change is complete before anything in it can panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Record {
-    pub(crate) fn new(entry: Arc<Entry>, shared: Arc<Shared>) -> Self {
-        Self { entry, shared, begun: Instant::now(), over: false }
+    /// Of a request that began at `begun`.
+    pub(crate) fn new(row: Row, begun: Instant, shared: Arc<Shared>) -> Self {
+        Self { entry: Arc::new(Entry::new(row, shared)), begun, over: false }
     }
 
     /// What attempts are to ask.
     pub fn leave(&self) -> Leave {
-        Leave { entry: self.entry.clone(), shared: self.shared.clone() }
+        Leave(self.entry.clone())
     }
 
     /// It has ended.
@@ -77,9 +83,10 @@ impl Record {
             std::mem::replace(&mut state.queued, true)
         };
         // One that waits already is written as it is when its turn comes.
-        if !queued && self.shared.queue.push(self.entry.clone(), false).is_err() {
+        let shared = &self.entry.shared;
+        if !queued && shared.queue.push(self.entry.clone(), false).is_err() {
             self.entry.lock().queued = false;
-            self.shared.counts.add_dropped(1);
+            shared.counts.add_dropped(1);
         }
     }
 }
@@ -101,7 +108,7 @@ impl Leave {
             Ok(committed) => match timeout(LONGEST_COMMIT, committed).await {
                 Ok(told) => told.is_ok(),
                 Err(_) => {
-                    self.shared.counts.set_failing("a commit takes too long".to_owned());
+                    self.0.shared.counts.set_failing("a commit takes too long".to_owned());
                     false
                 }
             },
@@ -112,10 +119,11 @@ impl Leave {
 
     /// `None` when there is nothing to wait for.
     fn take_down(&self) -> Option<Result<oneshot::Receiver<()>, ()>> {
-        let ahead = self.shared.is_ahead();
+        let Self(entry) = self;
+        let ahead = entry.shared.is_ahead();
         let mut waits_for = None;
         let queued = {
-            let mut state = self.entry.lock();
+            let mut state = entry.lock();
             if state.sent {
                 return None; // It is on record since its first attempt.
             }
@@ -123,26 +131,27 @@ impl Leave {
             state.row.ended.in_doubt = true;
             if ahead {
                 let (told, committed) = oneshot::channel();
-                state.waiters.push(told);
+                state.waiter = Some(told);
                 waits_for = Some(committed);
             }
             std::mem::replace(&mut state.queued, true)
         };
-        let pushed = queued || self.shared.queue.push(self.entry.clone(), ahead).is_ok();
+        let pushed = queued || entry.shared.queue.push(entry.clone(), ahead).is_ok();
         if !pushed {
             // Nothing is lost yet: its end will be recorded, if there is room then.
-            self.entry.lock().queued = false;
+            entry.lock().queued = false;
         }
-        let waits = pushed && !self.shared.counts.is_failing();
+        let waits = pushed && !entry.shared.counts.is_failing();
         waits_for.map(|committed| if waits { Ok(committed) } else { Err(()) })
     }
 
     fn without_record(&self) -> bool {
-        if self.shared.refuses() {
-            self.entry.lock().sent = false;
+        let Self(entry) = self;
+        if entry.shared.refuses() {
+            entry.lock().sent = false;
             return false;
         }
-        self.shared.counts.unrecorded.fetch_add(1, Ordering::Relaxed);
+        entry.shared.counts.unrecorded.fetch_add(1, Ordering::Relaxed);
         true
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use paceline_wire::price::MicroUsd;
 use rusqlite::Row;
 
+use crate::row::millis;
 use crate::schema::{self, FileError};
 use crate::spent::positive;
-use crate::writer::millis;
 
 /// What requests are told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

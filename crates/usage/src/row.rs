@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use paceline_wire::FullUsage;
 use paceline_wire::price::MicroUsd;
+use rusqlite::types::ValueRef;
 
+/// What the table has of a row.
+pub(crate) const COLUMNS: usize = 24;
 /// Names of models and requests come from callers; what is kept of one is no longer than this.
 const LONGEST_NAME: usize = 128;
 
@@ -120,6 +123,62 @@ impl Row {
             false => self.ended.cost,
         }
     }
+
+    /// As the table has it, column by column.
+    pub(crate) fn values(&self) -> [ValueRef<'_>; COLUMNS] {
+        let ended = &self.ended;
+        let tokens = |of: fn(&FullUsage) -> u64| integer(ended.usage.as_ref().map(|usage| whole(of(usage))));
+        let money = |amount: Option<MicroUsd>| integer(amount.map(|amount| whole(amount.micros())));
+        let time = |time: Option<Duration>| integer(time.map(millis));
+        [
+            ValueRef::Integer(self.id),
+            text(&self.name),
+            ValueRef::Integer(millis(self.begun)),
+            text(ended.finish.name()),
+            text_or_null(ended.class),
+            text(&self.model),
+            text_or_null(ended.sent_as.as_deref()),
+            text_or_null(ended.upstream.as_deref()),
+            text_or_null(ended.account.as_deref()),
+            text(&self.caller),
+            text(self.priority),
+            tokens(|usage| usage.input_tokens),
+            tokens(|usage| usage.cache_read_tokens),
+            tokens(|usage| usage.cache_write_tokens),
+            tokens(|usage| usage.output_tokens),
+            ValueRef::Integer(ended.in_doubt.into()),
+            money(ended.cost),
+            money(self.charged()),
+            time(ended.waited),
+            time(ended.first_byte),
+            time(self.total),
+            ValueRef::Integer(ended.attempts.into()),
+            ValueRef::Integer(ended.throttled.into()),
+            text_or_null(ended.exchange.as_deref()),
+        ]
+    }
+}
+
+fn integer<'a>(number: Option<i64>) -> ValueRef<'a> {
+    number.map_or(ValueRef::Null, ValueRef::Integer)
+}
+
+fn text(text: &str) -> ValueRef<'_> {
+    ValueRef::Text(text.as_bytes())
+}
+
+fn text_or_null(of: Option<&str>) -> ValueRef<'_> {
+    of.map_or(ValueRef::Null, text)
+}
+
+/// SQLite's integers have a sign.
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A time as the table has it.
+pub(crate) fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// As much of `name` as is kept.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use paceline_wire::price::MicroUsd;
 
+use crate::row::millis;
 use crate::schema::{self, FileError};
-use crate::writer::millis;
 
 /// What one caller was charged within one second.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{Connection, Statement};
 use tokio::sync::oneshot;
 
+use crate::insert::Insert;
 use crate::ledger::Shared;
 use crate::queue::MOST_QUEUED;
-use crate::record::{Entry, State};
+use crate::record::Entry;
+use crate::row::millis;
 use crate::schema;
 
 /// Rows are on disk this long after the fact, and what a commit takes: a kill loses no more.
@@ -20,17 +22,6 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// Rows that are taken out at once; more follow with the next commits.
 const PRUNE_STEP: i64 = 500;
 
-const WRITE: &str = "
-    INSERT INTO request VALUES (
-        ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24
-    ) ON CONFLICT (id) DO UPDATE SET
-        finish = excluded.finish, class = excluded.class, sent_as = excluded.sent_as, upstream = excluded.upstream,
-        account = excluded.account, input_tokens = excluded.input_tokens,
-        cache_read_tokens = excluded.cache_read_tokens, cache_write_tokens = excluded.cache_write_tokens,
-        output_tokens = excluded.output_tokens, in_doubt = excluded.in_doubt, cost_micros = excluded.cost_micros,
-        charged_micros = excluded.charged_micros, waited_ms = excluded.waited_ms,
-        first_byte_ms = excluded.first_byte_ms, total_ms = excluded.total_ms, attempts = excluded.attempts,
-        throttled = excluded.throttled, exchange = excluded.exchange";
 const PRUNE: &str = "
     DELETE FROM request WHERE id IN (
         SELECT id FROM request WHERE begun_ms < ?1 ORDER BY begun_ms LIMIT ?2
@@ -72,7 +63,7 @@ impl Writer {
 
     /// Writes to `connection` until the queue ends, or writing fails.
     fn serve(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut write = connection.prepare(WRITE)?;
+        let mut insert = Insert::prepare(connection)?;
         let mut prune = connection.prepare(PRUNE)?;
         loop {
             if self.backlog.is_empty() {
@@ -81,8 +72,10 @@ impl Writer {
                     return Ok(());
                 }
                 self.backlog = taken.entries;
+                // Requests end in any order; pages fill up as they should, and are found quickly, in the order of ids.
+                self.backlog.sort_unstable_by_key(|entry| entry.id);
             }
-            self.commit(connection, &mut write, &mut prune)?;
+            self.commit(connection, &mut insert, &mut prune)?;
         }
     }
 
@@ -90,7 +83,7 @@ impl Writer {
     fn commit(
         &mut self,
         connection: &Connection,
-        write: &mut Statement<'_>,
+        insert: &mut Insert<'_>,
         prune: &mut Statement<'_>,
     ) -> rusqlite::Result<()> {
         let now = Instant::now();
@@ -100,16 +93,14 @@ impl Writer {
         }
         let transaction = connection.unchecked_transaction()?;
         let mut waiters = Vec::new();
-        for entry in &self.backlog {
-            let mut state = entry.lock();
-            insert(write, &state)?;
+        insert.write(&self.backlog, |state| {
             state.queued = false;
-            waiters.append(&mut state.waiters);
-        }
+            waiters.extend(state.waiter.take());
+        })?;
         let mut removed = 0;
         if prunes {
             let oldest = self.shared.now().saturating_sub(self.shared.options.retention);
-            removed = prune.execute(params![millis(oldest), PRUNE_STEP])?;
+            removed = prune.execute([millis(oldest), PRUNE_STEP])?;
         }
         transaction.commit()?;
         if prunes && removed < PRUNE_STEP as usize {
@@ -131,56 +122,13 @@ impl Writer {
         self.backlog.truncate(MOST_QUEUED);
         self.shared.counts.add_dropped(lost);
         for entry in &self.backlog {
-            drop::<Vec<oneshot::Sender<()>>>(std::mem::take(&mut entry.lock().waiters));
+            drop::<Option<oneshot::Sender<()>>>(entry.lock().waiter.take());
         }
     }
-}
-
-fn insert(write: &mut Statement<'_>, state: &State) -> rusqlite::Result<()> {
-    let row = &state.row;
-    let ended = &row.ended;
-    let tokens =
-        |of: fn(&paceline_wire::FullUsage) -> u64| ended.usage.as_ref().map(|usage| whole(of(usage)));
-    write.execute(params![
-        row.id,
-        row.name,
-        millis(row.begun),
-        ended.finish.name(),
-        ended.class,
-        row.model,
-        ended.sent_as,
-        ended.upstream,
-        ended.account,
-        row.caller,
-        row.priority,
-        tokens(|usage| usage.input_tokens),
-        tokens(|usage| usage.cache_read_tokens),
-        tokens(|usage| usage.cache_write_tokens),
-        tokens(|usage| usage.output_tokens),
-        ended.in_doubt,
-        ended.cost.map(|cost| whole(cost.micros())),
-        row.charged().map(|charged| whole(charged.micros())),
-        ended.waited.map(millis),
-        ended.first_byte.map(millis),
-        row.total.map(millis),
-        ended.attempts,
-        ended.throttled,
-        ended.exchange,
-    ])?;
-    Ok(())
 }
 
 /// An error with its causes, outermost first.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// SQLite's integers have a sign.
-fn whole(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-pub(crate) fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -313,8 +313,73 @@ fn many_threads_lose_nothing_and_sums_are_exact() {
     assert_eq!(ledger.health().written, 10_000);
 }
 
+/// Names, kinds of ends, and whether it goes out before: what one row may have and its neighbors may not.
+type Pick = (usize, usize, usize, usize, bool);
+
+fn ended(&(_, finish, class, exchange, _): &Pick) -> Ended {
+    Ended {
+        class: [None, Some("cut"), Some("late")][class],
+        exchange: [None, Some(""), Some("e"), Some("ex")][exchange].map(str::to_owned),
+        ..match finish {
+            0 => done(exchange as u64, 1, Some(2)),
+            1 => Ended::of(Finish::Failed),
+            _ => Ended { account: Some("own".into()), ..Ended::of(Finish::Refused) },
+        }
+    }
+}
+
+/// Some columns of all rows, in the order of their ids.
+fn columns(path: &Path) -> Vec<String> {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let query = "SELECT format('%s %s %Q %Q %Q %Q %Q', name, finish, class, exchange, account, input_tokens, cost_micros)
+        FROM request WHERE name <> 'commit' ORDER BY id";
+    let mut query = connection.prepare(query).unwrap();
+    query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Rows that are written together, in several commits, each have what is their own and nothing of another.
+    #[test]
+    fn no_row_has_anything_of_another(
+        commits in prop::collection::vec(prop::collection::vec((0_usize..3, 0_usize..3, 0_usize..3, 0_usize..4, any::<bool>()), 0..40), 1..4),
+    ) {
+        let folder = Folder::new();
+        let ledger = open_at(&folder.file(), NOW);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let goes_out = |record: &paceline_usage::Record, ahead| {
+            ledger.set_ahead(ahead);
+            runtime.block_on(record.leave().goes_out())
+        };
+        let mut want = Vec::new();
+        for picks in commits {
+            let named = |name: &str| ledger.begin(Begun { name: name.to_owned(), ..begun("ci", "a") });
+            let records: Vec<_> = picks.iter().map(|pick| named(["", "r", "request"][pick.0])).collect();
+            for (pick, record) in picks.iter().zip(records) {
+                let name = ["", "r", "request"][pick.0];
+                prop_assert!(!pick.4 || goes_out(&record, false));
+                let ended = ended(pick);
+                let quoted = |text: Option<&str>| text.map_or("NULL".to_owned(), |text| format!("'{text}'"));
+                let number = |number: Option<u64>| quoted(number.map(|number| number.to_string()).as_deref());
+                want.push(format!(
+                    "{name} {} {} {} {} {} {}",
+                    ended.finish.name(),
+                    quoted(ended.class),
+                    quoted(ended.exchange.as_deref()),
+                    quoted(ended.account.as_deref()),
+                    number(ended.usage.map(|usage| usage.input_tokens)),
+                    number(ended.cost.map(MicroUsd::micros)),
+                ));
+                record.end(ended);
+            }
+            // Those above are written with it.
+            let last = named("commit");
+            prop_assert!(goes_out(&last, true));
+        }
+        ledger.close();
+        prop_assert_eq!(columns(&folder.file()), want);
+    }
 
     /// However requests end: the sums are those of what they said, and what nobody knows is charged as what was reserved,
     /// or as what was told if that is more.
