@@ -70,7 +70,7 @@ pub(crate) struct Shared {
     pub(crate) counts: Counts,
     pub(crate) options: Options,
     clock: Clock,
-    next: AtomicI64,
+    last: AtomicI64,
     ahead: AtomicBool,
     writer: Mutex<Option<JoinHandle<()>>>,
     _lock: File,
@@ -84,6 +84,16 @@ impl Shared {
 
     pub(crate) fn now(&self) -> Duration {
         self.clock.now()
+    }
+
+    /// The id of a request that began at `begun`: that time, or the one behind the last id where that is later. So the rows
+    /// of a time are found by their ids, see [`schema::first_id`].
+    fn id(&self, begun: Duration) -> i64 {
+        let earliest = i64::try_from(begun.as_micros()).unwrap_or(i64::MAX);
+        let after = |last: i64| last.saturating_add(1).max(earliest);
+        let (Ok(last) | Err(last)) =
+            self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(after(last)));
+        after(last)
     }
 
     /// Whether nothing goes out that is not on record.
@@ -110,7 +120,7 @@ impl Ledger {
             counts: Counts::default(),
             options,
             clock,
-            next: AtomicI64::new(last.saturating_add(1)),
+            last: AtomicI64::new(last),
             ahead: AtomicBool::new(false),
             writer: Mutex::new(None),
             _lock: lock,
@@ -133,7 +143,7 @@ impl Ledger {
         let now = Instant::now();
         let begun = self.0.clock.at(now);
         let row = Row {
-            id: self.0.next.fetch_add(1, Ordering::Relaxed),
+            id: self.0.id(begun),
             name: shortened(name),
             begun,
             model: shortened(model),

@@ -7,8 +7,7 @@ use paceline::Priority;
 use paceline_wire::FullUsage;
 use rusqlite::Row;
 
-use crate::row::Finish;
-use crate::row::millis;
+use crate::row::{Finish, millis};
 use crate::schema::{self, FileError};
 use crate::spent::positive;
 
@@ -55,10 +54,10 @@ pub fn past(
     let query = "
         SELECT begun_ms, model, sent_as, upstream, caller, priority, finish, class, input_tokens, cache_read_tokens,
             cache_write_tokens, output_tokens, in_doubt, waited_ms, first_byte_ms, total_ms
-        FROM request WHERE begun_ms >= ?1 AND begun_ms < ?2 ORDER BY begun_ms, id";
+        FROM request WHERE id >= ?1 AND begun_ms >= ?2 AND begun_ms < ?3 ORDER BY begun_ms, id";
     let mut read = || {
         let mut query = connection.prepare(query)?;
-        let mut rows = query.query([millis(since), millis(until)])?;
+        let mut rows = query.query([schema::first_id(&connection, since)?, millis(since), millis(until)])?;
         while let Some(row) = rows.next()? {
             if !each(of_row(row)?) {
                 break;

@@ -138,6 +138,8 @@ const SUMS: &str = "
     sum(input_tokens IS NOT NULL AND cost_micros IS NULL), sum(in_doubt), sum(attempts), sum(throttled),
     sum(waited_ms)";
 
+const SINCE: &str = "id >= ?1 AND begun_ms >= ?2";
+
 impl Report {
     /// Sums up the requests of the ledger at `path` that began at or after `since` (unix time).
     pub fn read(path: &Path, since: Duration, by: &[By]) -> Result<Self, FileError> {
@@ -145,22 +147,22 @@ impl Report {
         let read = || {
             // One transaction, so that groups and totals speak of the same rows.
             let transaction = connection.unchecked_transaction()?;
+            let from = [schema::first_id(&transaction, since)?, millis(since)];
             let columns: Vec<&str> = by.iter().map(|by| by.column()).collect();
             let places: Vec<String> = (1..=by.len()).map(|place| place.to_string()).collect();
             let places = places.join(", ");
             let keys: String = columns.iter().map(|column| format!("{column}, ")).collect();
-            let grouped = format!(
-                "SELECT {keys}{SUMS} FROM request WHERE begun_ms >= ?1 GROUP BY {places} ORDER BY {places}"
-            );
+            let grouped =
+                format!("SELECT {keys}{SUMS} FROM request WHERE {SINCE} GROUP BY {places} ORDER BY {places}");
             let groups = match by {
                 [] => Vec::new(),
                 _ => transaction
                     .prepare(&grouped)?
-                    .query_map([millis(since)], |row| group(row, by.len()))?
+                    .query_map(from, |row| group(row, by.len()))?
                     .collect::<rusqlite::Result<_>>()?,
             };
-            let all = format!("SELECT {SUMS} FROM request WHERE begun_ms >= ?1");
-            let totals = transaction.query_row(&all, [millis(since)], |row| totals(row, 0))?;
+            let all = format!("SELECT {SUMS} FROM request WHERE {SINCE}");
+            let totals = transaction.query_row(&all, from, |row| totals(row, 0))?;
             Ok(Self { groups, totals })
         };
         read().map_err(|source| FileError::Sqlite { path: path.to_owned(), source })

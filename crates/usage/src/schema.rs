@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::row::millis;
+
 /// The schema that this program writes. A file of a later one is left alone.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 /// Marks the file as ours among all SQLite files.
 const APPLICATION_ID: i64 = 0x5061_634c;
 /// How long a reader may hold up a write, and the other way round.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Times are milliseconds, unix time for `begun_ms`; money is millionths of a US dollar.
+/// Times are milliseconds, unix time for `begun_ms`; money is millionths of a US dollar. Ids rise in the order in which
+/// requests came, and none is less than its `begun_ms` in microseconds, however the clock was set. So no index is needed to find
+/// the rows of a time.
 const TABLE: &str = "
     CREATE TABLE request (
         id INTEGER PRIMARY KEY,
@@ -43,8 +47,19 @@ const TABLE: &str = "
         throttled INTEGER NOT NULL,
         exchange TEXT
     ) STRICT;
-    CREATE INDEX request_begun ON request (begun_ms);
     CREATE INDEX request_open ON request (id) WHERE finish = 'open';
+";
+
+/// Version 1 counted its rows, and found those of a time by an index.
+const FROM_1: &str = "
+    BEGIN;
+    DROP INDEX request_begun;
+    UPDATE request SET id = later.id FROM (
+        SELECT id AS counted, max(begun_ms) OVER before * 1000 + row_number() OVER before AS id
+        FROM request WINDOW before AS (ORDER BY id)
+    ) AS later WHERE request.id = later.counted;
+    PRAGMA user_version = 2;
+    COMMIT;
 ";
 
 /// Why a file cannot serve as the ledger.
@@ -108,6 +123,9 @@ pub(crate) fn open(path: &Path) -> Result<Connection, FileError> {
             format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};");
         connection.execute_batch(&format!("BEGIN; {TABLE} {version} COMMIT;")).map_err(fault)?;
     }
+    if version(&connection).map_err(fault)? == 1 {
+        connection.execute_batch(FROM_1).map_err(fault)?;
+    }
     Ok(connection)
 }
 
@@ -126,17 +144,28 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Connection, FileError> {
     }
 }
 
+/// The least id that a request may have that began at or after `since` (unix time). Others may have greater ones: those that
+/// came after the clock had been set back.
+pub(crate) fn first_id(connection: &Connection, since: Duration) -> rusqlite::Result<i64> {
+    let is_by_time = 2 <= version(connection)?;
+    Ok(if is_by_time { millis(since).saturating_mul(1_000) } else { i64::MIN })
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
 /// Whether the file is still empty; an error when it is not ours, or newer than we are.
 fn check(connection: &Connection, path: &Path) -> Result<bool, FileError> {
     let path = path.to_owned();
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let look = || {
+        let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        Ok::<_, rusqlite::Error>((number("application_id")?, number("user_version")?, tables))
+        Ok::<_, rusqlite::Error>((application, version(connection)?, tables))
     };
     match look() {
         Ok((0, 0, 0)) => Ok(true),
-        Ok((APPLICATION_ID, SCHEMA_VERSION, _)) => Ok(false),
+        Ok((APPLICATION_ID, 1..=SCHEMA_VERSION, _)) => Ok(false),
         Ok((APPLICATION_ID, version, _)) => Err(FileError::Newer { path, version }),
         Ok(_) => Err(FileError::Foreign { path }),
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
@@ -182,6 +211,46 @@ mod tests {
         }
     }
 
+    /// Version 1 of a file, in which the clock was set back before the third request.
+    fn of_version_1(path: &Path) {
+        let connection = open(path).unwrap();
+        let rows = [(1, 5_000), (2, 7_000), (7, 6_000), (9, 8_000)].map(|(id, begun)| {
+            format!(
+                "INSERT INTO request (id, name, begun_ms, finish, model, caller, priority, in_doubt, attempts, throttled)
+                VALUES ({id}, 'r{id}', {begun}, 'done', 'm', 'ci', 'normal', 0, 1, 0);"
+            )
+        });
+        let sql = format!(
+            "{} CREATE INDEX request_begun ON request (begun_ms); PRAGMA user_version = 1;",
+            rows.concat()
+        );
+        connection.execute_batch(&sql).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_version_1_is_read_as_it_is_and_brought_up_to_date_when_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usage.db");
+        of_version_1(&path);
+        let since = |connection: &Connection| -> Vec<(i64, String)> {
+            let first = first_id(connection, Duration::from_secs(6)).unwrap();
+            let query = "SELECT id, name FROM request WHERE id >= ?1 AND begun_ms >= 6000 ORDER BY id";
+            let mut query = connection.prepare(query).unwrap();
+            let rows = query.query_map([first], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        let named = |names: [(i64, &str); 3]| names.map(|(id, name)| (id, name.to_owned())).to_vec();
+        let reader = open_to_read(&path).unwrap();
+        assert_eq!(since(&reader), named([(2, "r2"), (7, "r7"), (9, "r9")]));
+        for _ in 0..2 {
+            let connection = open(&path).unwrap();
+            assert_eq!(version(&connection).unwrap(), SCHEMA_VERSION);
+            let ids = [(7_000_002, "r2"), (7_000_003, "r7"), (8_000_004, "r9")];
+            assert_eq!(since(&connection), named(ids));
+            assert_eq!(since(&reader), named(ids));
+        }
+    }
+
     #[test]
     fn a_newer_file_says_so() {
         let folder = tempfile::tempdir().unwrap();
@@ -189,7 +258,7 @@ mod tests {
         open(&path).unwrap().pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
         for error in [open(&path).err().unwrap(), open_to_read(&path).err().unwrap()] {
             let said = error.to_string();
-            assert!(said.contains("has version 2, and this program knows 1 at most"), "{said}");
+            assert!(said.contains("has version 3, and this program knows 2 at most"), "{said}");
         }
     }
 }

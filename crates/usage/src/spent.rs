@@ -24,10 +24,10 @@ pub(crate) fn since(path: &Path, since: Duration) -> Result<Vec<Spent>, FileErro
     let connection = schema::open_to_read(path)?;
     let query = "
         SELECT caller, max(begun_ms), sum(charged_micros) FROM request
-        WHERE begun_ms >= ?1 AND charged_micros > 0 GROUP BY caller, begun_ms / 1000 ORDER BY 2";
+        WHERE id >= ?1 AND begun_ms >= ?2 AND charged_micros > 0 GROUP BY caller, begun_ms / 1000 ORDER BY 2";
     let read = || {
         let mut query = connection.prepare(query)?;
-        let rows = query.query_map([millis(since)], |row| {
+        let rows = query.query_map([schema::first_id(&connection, since)?, millis(since)], |row| {
             Ok(Spent {
                 caller: row.get(0)?,
                 at: Duration::from_millis(positive(row.get(1)?)),

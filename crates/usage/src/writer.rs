@@ -10,7 +10,6 @@ use crate::insert::Insert;
 use crate::ledger::Shared;
 use crate::queue::MOST_QUEUED;
 use crate::record::Entry;
-use crate::row::millis;
 use crate::schema;
 
 /// Rows are on disk this long after the fact, and what a commit takes: a kill loses no more.
@@ -22,10 +21,9 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// Rows that are taken out at once; more follow with the next commits.
 const PRUNE_STEP: i64 = 500;
 
+/// By their ids, so that a clock that was set back keeps rows for longer and never for less.
 const PRUNE: &str = "
-    DELETE FROM request WHERE id IN (
-        SELECT id FROM request WHERE begun_ms < ?1 ORDER BY begun_ms LIMIT ?2
-    )";
+    DELETE FROM request WHERE id IN (SELECT id FROM request WHERE id < ?1 ORDER BY id LIMIT ?2)";
 
 /// Writes until the queue ends.
 pub(crate) struct Writer {
@@ -100,7 +98,7 @@ impl Writer {
         let mut removed = 0;
         if prunes {
             let oldest = self.shared.now().saturating_sub(self.shared.options.retention);
-            removed = prune.execute([millis(oldest), PRUNE_STEP])?;
+            removed = prune.execute([schema::first_id(connection, oldest)?, PRUNE_STEP])?;
         }
         transaction.commit()?;
         if prunes && removed < PRUNE_STEP as usize {

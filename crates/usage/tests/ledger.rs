@@ -207,6 +207,25 @@ async fn ids_go_on_after_a_restart() {
     assert_eq!(totals(&folder.file()).requests, 30);
 }
 
+#[tokio::test]
+async fn a_clock_that_was_set_back_hides_no_request() {
+    let folder = Folder::new();
+    let minutes = |n: u64| NOW + Duration::from_secs(n * 60);
+    for minute in [0, 10, 5, 5, 11] {
+        let ledger = open_at(&folder.file(), minutes(minute));
+        ledger.begin(begun("ci", "a")).end(done(1, 1, Some(1)));
+        ledger.close();
+    }
+    for (minute, want) in [(0, 5), (1, 4), (5, 4), (6, 2), (10, 2), (11, 1), (12, 0)] {
+        let ledger = open_at(&folder.file(), minutes(20));
+        let report = Report::read(&folder.file(), minutes(minute), &[]).unwrap();
+        let spent =
+            ledger.spent(minutes(minute)).unwrap().iter().map(|spent| spent.amount.micros()).sum::<u64>();
+        assert_eq!((report.totals.requests, spent), (want, want), "from minute {minute} on");
+        ledger.close();
+    }
+}
+
 #[test]
 fn one_process_writes_and_others_read() {
     let folder = Folder::new();
