@@ -3,8 +3,8 @@
 //!     cargo run --release -p paceline-usage --example bench_ledger [behind|ahead] [requests] [group]
 //!
 //! Requests come in groups (64), each of which is one commit. "Behind": a request is written once, when it has ended. "Ahead", as
-//! budgets need it: it is written before it goes out and again at its end. Nothing depends on when threads run, so that
-//! `perf stat -e instructions:u`, less what a run of no requests takes, is the same each time.
+//! budgets need it: it is written before it goes out and again at its end. As nothing depends on how quickly requests come,
+//! instructions (`valgrind --tool=callgrind`, less those of a run without requests) differ by a hundredth or two between runs.
 
 use std::error::Error;
 use std::sync::Arc;
