@@ -79,7 +79,7 @@ pub enum LineError {
     /// No model, and no default.
     #[error("no `model`; add one, or give a default with --model")]
     NoModel,
-    /// No `max_tokens`, which the Messages API insists on.
+    /// No `max_tokens`, or a null, which no default replaces; which the Messages API insists on.
     #[error("no `max_tokens`, which anthropic requires; add it, or give a default with --max-tokens")]
     NoMaxTokens,
     /// A request for a stream.

@@ -217,14 +217,15 @@ fn complete(body: Bytes, path: &str, defaults: &Defaults) -> Result<Bytes, LineE
         return Err(LineError::Stream);
     }
     let members = defaults.members(&peek);
-    let has = |key: &str| members.iter().any(|(member, _)| *member == key);
+    let has = |key: &str| members.iter().any(|(member, value)| *member == key && !value.is_null());
     let needs_model = endpoint.generates() || endpoint == Endpoint::Embeddings;
     // A null stays what the line says, so a default cannot replace it.
     let model_is_null = peek.spans.model.is_some() && peek.model.is_none();
     if needs_model && (model_is_null || peek.model.is_none() && !has("model")) {
         return Err(LineError::NoModel);
     }
-    if endpoint == Endpoint::Messages && peek.max_tokens.is_none() && !has("max_tokens") {
+    let no_limit = peek.max_tokens.is_none() && (peek.spans.max_tokens.is_some() || !has("max_tokens"));
+    if endpoint == Endpoint::Messages && no_limit {
         return Err(LineError::NoMaxTokens);
     }
     Ok(request::with_defaults(&body, &members)?)

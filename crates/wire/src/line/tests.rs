@@ -240,6 +240,16 @@ fn what_the_provider_requires_is_asked_for() {
     for (provider, text, want) in cases {
         assert_eq!(read(text.as_bytes(), 1, &bare(provider)), Err(want), "{text}");
     }
+    // A null stays, and what is a null is none.
+    let null = [r#"{"prompt":"a","max_tokens":null}"#, r#"{"messages":[],"max_tokens":null,"model":"c"}"#];
+    for text in null {
+        assert_eq!(read(text.as_bytes(), 1, &defaults("anthropic")), Err(LineError::NoMaxTokens), "{text}");
+        assert!(read(text.as_bytes(), 1, &defaults("openai")).is_ok(), "{text}");
+    }
+    let mut nulls = bare("anthropic");
+    nulls.set("max_tokens=null").unwrap();
+    let text = br#"{"messages":[],"model":"c"}"#;
+    assert_eq!(read(text, 1, &nulls), Err(LineError::NoMaxTokens));
     let moderation = r#"{"body":{"input":"a"},"url":"/v1/moderations"}"#;
     assert_eq!(body(&job(moderation, &bare("openai"))), r#"{"input":"a"}"#);
 }

@@ -46,6 +46,8 @@ pub struct Peek<'a> {
 pub struct Spans {
     /// Of `model`.
     pub model: Option<Range<usize>>,
+    /// Of what says the most tokens that one answer may have, even if it is null.
+    pub max_tokens: Option<Range<usize>>,
     /// Of `stream`.
     pub stream: Option<Range<usize>>,
     /// Of `stream_options`.
@@ -108,6 +110,7 @@ pub fn peek(dialect: Dialect, endpoint: Endpoint, body: &[u8]) -> Result<Peek<'_
         numbers: text.numbers,
         spans: Spans {
             model: span("model"),
+            max_tokens: max_tokens_keys(endpoint).iter().find_map(|key| span(key)),
             stream: span("stream"),
             stream_options: span("stream_options"),
             tools: span("tools"),
@@ -160,18 +163,22 @@ fn max_tokens<'m, 'a: 'm>(
     endpoint: Endpoint,
     find: impl Fn(&str) -> Option<&'m Member<'a>>,
 ) -> Result<Option<u64>, PeekError> {
-    let keys: &[&'static str] = match endpoint {
-        Endpoint::Responses => &["max_output_tokens"],
-        Endpoint::ChatCompletions => &["max_completion_tokens", "max_tokens"],
-        Endpoint::Messages | Endpoint::Completions => &["max_tokens"],
-        _ => &[],
-    };
-    for key in keys {
+    for key in max_tokens_keys(endpoint) {
         if let Some(tokens) = typed(find(key), key, "a whole number of tokens")? {
             return Ok(Some(tokens));
         }
     }
     Ok(None)
+}
+
+/// The names of what limits an answer of `endpoint`; of two the first counts.
+fn max_tokens_keys(endpoint: Endpoint) -> &'static [&'static str] {
+    match endpoint {
+        Endpoint::Responses => &["max_output_tokens"],
+        Endpoint::ChatCompletions => &["max_completion_tokens", "max_tokens"],
+        Endpoint::Messages | Endpoint::Completions => &["max_tokens"],
+        _ => &[],
+    }
 }
 
 fn choices<'m, 'a: 'm>(find: impl Fn(&str) -> Option<&'m Member<'a>>) -> Result<u64, PeekError> {
