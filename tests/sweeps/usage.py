@@ -20,7 +20,7 @@ import stage
 MOST_PER_KILL = 2_000  # Requests; a slice has fewer.
 CALLERS = 48  # Connections, each with one request at a time.
 CANCELED, STREAMED = 0.02, 0.2
-WINDOW = 0.2  # Seconds, as `paceline_usage::WINDOW` says.
+WINDOW = 0.05  # Seconds, as `paceline_usage::WINDOW` says.
 COMMIT = 0.25  # A commit on a busy disk takes no longer.
 SPEED = 40  # The mock's clock against ours.
 INPUT, CACHED, OUTPUT = 150_000, 75_000, 600_000  # gpt-4o-mini, in millionths of a micro-dollar per token.
