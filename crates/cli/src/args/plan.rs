@@ -1,6 +1,7 @@
 //! `paceline plan`: its flags.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use paceline_mock::profile::Enforcement;
@@ -8,6 +9,7 @@ use paceline_mock::profile::Enforcement;
 use super::run::{Ceilings, Defaults, Target};
 use super::usage::Since;
 use crate::plan::{OutputTokens, SEEDS};
+use crate::units;
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
@@ -58,7 +60,7 @@ pub(crate) struct RecordedRequests {
     #[arg(
         long,
         value_name = "LEDGER",
-        conflicts_with_all = ["output", "plot", "compare", "model", "max_tokens", "set", "output_tokens", "tokens_per_second", "seeds"]
+        conflicts_with_all = ["output", "plot", "compare", "model", "max_tokens", "set", "output_tokens", "tokens_per_second", "first_token", "seeds"]
     )]
     pub(crate) replay: Option<PathBuf>,
 
@@ -88,6 +90,10 @@ pub(crate) struct Assumptions {
     /// How fast the model writes [default: as the provider's models usually do]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) tokens_per_second: Option<u32>,
+
+    /// How long a request takes until the first token of its answer is here, such as `250ms` [default: 600ms]
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    pub(crate) first_token: Option<Duration>,
 
     /// How the provider enforces a minute's limit: minute-bucket, second-bucket, ten-second-bucket, fixed-minute,
     /// fixed-ten-seconds, sliding-log, sliding-counter [default: minute-bucket; of --mock, ten-second-bucket]

@@ -8,7 +8,7 @@ use paceline_wire::provider::{Provider, Tier};
 use paceline_wire::terminal;
 
 use super::Plan;
-use super::answers::LengthsFrom;
+use super::answers::{FIRST_TOKEN, LengthsFrom};
 use super::layout::{paragraph, table};
 use super::limits::Origin;
 use super::survey::{Found, Survey, input_tokens};
@@ -182,7 +182,8 @@ impl Plan {
         if self.premises.sources.mock.is_none() {
             let premises = &self.premises;
             let speed = premises.tokens_per_second.unwrap_or(premises.provider.tokens_per_second);
-            all.push(format!("models write {speed} tokens/s"));
+            let first = premises.first_token.unwrap_or(FIRST_TOKEN).as_millis();
+            all.push(format!("models write {speed} tokens/s, the first after {first} ms"));
         }
         if self.premises.accounts > 1 {
             all.push(format!("{} accounts of their own", self.premises.accounts));

@@ -20,6 +20,11 @@ const NEAR: Duration = Duration::from_millis(1);
 /// A limit binds when it takes this share of the whole time on its own: the rest is start, end and caution.
 const BINDING_SHARE: f64 = 0.5;
 
+/// One way through the network to where `sources` send, median.
+pub(super) fn latency(sources: &Sources) -> Duration {
+    if sources.mock.is_some() { NEAR } else { FAR }
+}
+
 /// What is known of the limits of a plan.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
@@ -84,7 +89,7 @@ impl World {
             meters,
             upstreams: upstreams.len(),
             coming: Coming::Batch(Ahead { jobs: LOOK_AHEAD, bytes: LOOK_AHEAD_BYTES }),
-            latency: if sources.mock.is_some() { NEAR } else { FAR },
+            latency: latency(sources),
         };
         World { setting, known }
     }

@@ -111,6 +111,19 @@ fn programs_get_the_same_as_json() {
 }
 
 #[test]
+fn the_last_answers_are_waited_for_as_long_as_they_take() {
+    let folder = tempfile::tempdir().unwrap();
+    prompts(folder.path());
+    let finish = |first_token: &str| {
+        let flags = ["--rpm", "50", "--output-tokens", "200", "--first-token", first_token];
+        json(folder.path(), &[&ANTHROPIC[..], &flags].concat())["finish"]["p50_seconds"].as_f64().unwrap()
+    };
+    // The last answer is the slowest of several, which differ.
+    let later = finish("2s") - finish("200ms");
+    assert!((1.8..4.5).contains(&later), "{later}");
+}
+
+#[test]
 fn results_that_are_there_tell_of_those_to_come() {
     let folder = tempfile::tempdir().unwrap();
     prompts(folder.path());
