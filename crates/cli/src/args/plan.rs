@@ -8,7 +8,7 @@ use paceline_mock::profile::Enforcement;
 
 use super::run::{Ceilings, Defaults, Target};
 use super::usage::Since;
-use crate::plan::{OutputTokens, SEEDS};
+use crate::plan::OutputTokens;
 use crate::units;
 
 #[derive(Debug, Args)]
@@ -100,7 +100,7 @@ pub(crate) struct Assumptions {
     #[arg(long, value_name = "WINDOW")]
     pub(crate) window: Option<Enforcement>,
 
-    /// How many runs to simulate
-    #[arg(long, value_name = "N", default_value_t = SEEDS, value_parser = clap::value_parser!(u64).range(1..=1000))]
-    pub(crate) seeds: u64,
+    /// How many runs to simulate [default: 10; of fewer than 1,000 jobs more, up to 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: Option<u64>,
 }

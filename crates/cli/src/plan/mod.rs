@@ -47,8 +47,11 @@ use crate::mock;
 use crate::upstream::{self, Destination, Keys, ProcessEnvironment};
 use crate::{messages, run};
 
-/// Runs that a plan simulates unless told otherwise.
-pub(crate) const SEEDS: u64 = 10;
+/// Runs that a plan simulates unless told otherwise: of small batches more, because their finishes lie far apart and cost little.
+/// All runs together have so many jobs that the middle of the finishes is known to a percent.
+const LEAST_SEEDS: u64 = 10;
+const MOST_SEEDS: u64 = 100;
+const JOBS_IN_ALL: u64 = 10_000;
 /// Runs for each tier that is compared.
 const SEEDS_PER_TIER: u64 = 3;
 
@@ -62,7 +65,8 @@ pub(crate) struct Premises {
     pub(crate) output: Option<OutputTokens>,
     pub(crate) tokens_per_second: Option<u32>,
     pub(crate) first_token: Option<Duration>,
-    pub(crate) seeds: u64,
+    /// Runs that are simulated, when that was typed.
+    pub(crate) seeds: Option<u64>,
     pub(crate) compare: bool,
     pub(crate) plot: bool,
 }
@@ -161,7 +165,7 @@ pub(crate) fn of_run(
         output: None,
         tokens_per_second: None,
         first_token: None,
-        seeds: SEEDS,
+        seeds: None,
         compare: false,
         plot: false,
     };
@@ -180,7 +184,8 @@ fn draw_up(
     let survey = Survey::read(checked, &routes, &premises.sources, &outlook).map_err(Failure::usage)?;
     let World { setting, known } = World::new(&survey, &premises.sources, premises.accounts);
     let plays = survey.jobs > 0 && known.unlimited.is_empty();
-    let forecast = plays.then(|| forecast(&setting, premises.seeds, known.steady()));
+    let forecast =
+        plays.then(|| forecast(&setting, premises.seeds.unwrap_or(seeds(survey.jobs)), known.steady()));
     let frames = match &forecast {
         Some(forecast) if premises.plot => timeline(&setting, forecast),
         _ => Vec::new(),
@@ -199,6 +204,11 @@ fn draw_up(
         survey,
         premises,
     })
+}
+
+/// How many runs a plan of so many jobs simulates.
+fn seeds(jobs: u64) -> u64 {
+    (JOBS_IN_ALL / jobs.max(1)).clamp(LEAST_SEEDS, MOST_SEEDS)
 }
 
 fn sources(to_mock: bool, learned: Vec<LearnedLimits>, window: Option<Enforcement>) -> Sources {
@@ -231,4 +241,16 @@ fn draw(plan: &Plan, path: &Path) -> Result<(), Failure> {
     let written =
         fs::write(path, drawing.svg()).with_context(|| format!("cannot write `{}`", path.display()));
     written.map_err(Failure::usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_batches_are_played_more_often() {
+        for (jobs, runs) in [(0, 100), (90, 100), (250, 40), (1_000, 10), (1_000_000, 10)] {
+            assert_eq!(seeds(jobs), runs, "{jobs}");
+        }
+    }
 }

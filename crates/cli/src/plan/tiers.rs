@@ -56,7 +56,11 @@ pub(crate) fn compare(survey: &Survey, premises: &Premises) -> Vec<TierRow> {
             }
             let sources = Sources { tier: Some(tier.name.clone()), ..premises.sources.clone() };
             let World { setting, known } = World::new(survey, &sources, premises.accounts);
-            let forecast = forecast(&setting, SEEDS_PER_TIER.min(premises.seeds), known.steady());
+            let forecast = forecast(
+                &setting,
+                premises.seeds.map_or(SEEDS_PER_TIER, |typed| typed.min(SEEDS_PER_TIER)),
+                known.steady(),
+            );
             let finish = forecast.quantile(0.5);
             let first = known.needs.first();
             let origins = first.and_then(|need| known.meters.get(*need.meters.first()?));

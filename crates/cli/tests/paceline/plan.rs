@@ -124,6 +124,20 @@ fn the_last_answers_are_waited_for_as_long_as_they_take() {
 }
 
 #[test]
+fn the_middle_of_a_small_batch_is_that_of_many_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    prompts(folder.path());
+    let found = |more: &[&str]| {
+        let flags = ["--otpm", "8k", "--output-tokens", "p50=250,p90=474"];
+        json(folder.path(), &[&ANTHROPIC[..], &flags, more].concat())["finish"].clone()
+    };
+    let (usual, many) = (found(&[]), found(&["--seeds", "1000"]));
+    assert_eq!((&usual["runs"], &many["runs"]), (&100.into(), &1_000.into()));
+    let middle = |finish: &Value| finish["p50_seconds"].as_f64().unwrap();
+    assert!((middle(&usual) / middle(&many) - 1.0).abs() < 0.015, "{usual} {many}");
+}
+
+#[test]
 fn results_that_are_there_tell_of_those_to_come() {
     let folder = tempfile::tempdir().unwrap();
     prompts(folder.path());
