@@ -78,8 +78,15 @@ pub(crate) async fn exchange(
     patience: Patience,
 ) -> Result<Answer, Fault> {
     let Timeouts { connect, first_byte, .. } = patience.timeouts;
-    let taking = pool.take(origin, fresh);
-    let mut link = patience.wait(&mut Alarm::default(), connect, Fault::ConnectTimeout, taking).await??;
+    let rested = if fresh { None } else { pool.take(origin) };
+    let mut link = match rested {
+        Some(link) => link,
+        None => {
+            // Boxed: opening one takes a lot of room, and most exchanges find one at rest.
+            let opening = Box::pin(pool.open(origin));
+            patience.wait(&mut Alarm::default(), connect, Fault::ConnectTimeout, opening).await??
+        }
+    };
     let answering = link.sender.send_request(request);
     let answer = patience.wait(&mut link.alarm, first_byte, Fault::FirstByteTimeout, answering).await?;
     let answer = answer.map_err(|error| Fault::Broken {

@@ -35,7 +35,8 @@ pub(crate) struct ConnectionPool {
 /// Connections at rest, the longest first.
 #[derive(Default)]
 struct Rested {
-    by_origin: HashMap<Origin, Vec<Idle>>,
+    /// Whoever configures the upstreams picks the origins, so nobody can make them collide.
+    by_origin: HashMap<Origin, Vec<Idle>, foldhash::fast::RandomState>,
     /// Somebody comes and closes those that have rested too long.
     swept: bool,
 }
@@ -50,13 +51,8 @@ impl ConnectionPool {
         Self { dialer, rested: Arc::default() }
     }
 
-    /// A connection for one exchange: a rested one unless it has to be `fresh`, else a new one.
-    pub(crate) async fn take(&self, origin: &Origin, fresh: bool) -> Result<Link, Fault> {
-        if !fresh && let Some(mut link) = self.take_idle(origin) {
-            link.reused = true;
-            link.heard.forget();
-            return Ok(link);
-        }
+    /// A new connection.
+    pub(crate) async fn open(&self, origin: &Origin) -> Result<Link, Fault> {
         let stream = self.dialer.dial(origin).await?;
         let heard = stream.heard.clone();
         let mut builder = http1::Builder::new();
@@ -71,7 +67,8 @@ impl ConnectionPool {
         Ok(Link { origin: origin.clone(), sender, heard, alarm, driver, reused: false })
     }
 
-    fn take_idle(&self, origin: &Origin) -> Option<Link> {
+    /// A connection at rest, if there is one.
+    pub(crate) fn take(&self, origin: &Origin) -> Option<Link> {
         let mut rested = lock(&self.rested);
         let idle = rested.by_origin.get_mut(origin)?;
         // The latest first: it is the likeliest to be alive, and the rest can grow old and go.
@@ -81,7 +78,10 @@ impl ConnectionPool {
                 return None;
             }
             if candidate.link.sender.is_ready() {
-                return Some(candidate.link);
+                let mut link = candidate.link;
+                link.reused = true;
+                link.heard.forget();
+                return Some(link);
             }
         }
         None
@@ -93,7 +93,10 @@ impl ConnectionPool {
             return Err(link);
         }
         let mut rested = lock(&self.rested);
-        let idle = rested.by_origin.entry(link.origin.clone()).or_default();
+        let idle = match rested.by_origin.get_mut(&link.origin) {
+            Some(idle) => idle,
+            None => rested.by_origin.entry(link.origin.clone()).or_default(),
+        };
         idle.push(Idle { link, since: Instant::now() });
         idle.drain(..idle.len().saturating_sub(MOST_IDLE));
         if !std::mem::replace(&mut rested.swept, true) {

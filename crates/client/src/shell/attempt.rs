@@ -112,7 +112,8 @@ impl Attempt {
         }
         self.report(Report::Head { limits, organisation: self.organisation(&answer.headers) });
         match stream::is_stream(&answer.headers) {
-            true => Ok(stream::read(self, answer).await),
+            // Boxed: whole answers do without the room it takes.
+            true => Ok(Box::pin(stream::read(self, answer)).await),
             false => Ok(self.whole(answer).await),
         }
     }
