@@ -114,10 +114,11 @@ impl Client {
     ) -> Result<(T, CancelGuard), SendError> {
         // Reading the body happens here, in the caller's task, so that a big one does not hold up the loop.
         let work = Work::read(request, self.directory(), &self.shared.estimates, &self.shared.caller_key)?;
+        let work = Arc::new(work);
         let id = RequestId(self.shared.last_request.fetch_add(1, Ordering::Relaxed) + 1);
         let (reply, answer) = oneshot::channel();
         let mut guard = CancelGuard { request: id, shared: Some(self.shared.clone()) };
-        self.shared.tell(Command::Submit(Box::new(Submit { id, work, reply: reply_to(reply) })))?;
+        self.shared.tell(Command::Submit(Submit { id, work, reply: reply_to(reply) }))?;
         let answer = answer.await.unwrap_or(Err(SendError::Closed));
         if answer.is_err() {
             guard.disarm();

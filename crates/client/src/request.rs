@@ -35,7 +35,11 @@ pub const PASSED_HEADERS: [&str; 15] = [
 
 /// One request to an AI provider. The body goes out byte for byte.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct Request(pub(crate) Box<Parts>); // Boxed, for it is big and handed on often.
+
+/// All that makes up a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) body: Bytes,
@@ -107,7 +111,7 @@ impl fmt::Debug for OnRetry {
 impl Request {
     /// A POST of `body` to `path`, such as `/v1/messages` or `/v1/chat/completions`.
     pub fn new(path: impl Into<String>, body: impl Into<Bytes>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             method: Method::POST,
             path: path.into(),
             body: body.into(),
@@ -123,30 +127,30 @@ impl Request {
             before_send: None,
             on_answer: None,
             on_retry: None,
-        }
+        }))
     }
 
     /// A GET, such as of `/v1/models`.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, ..Self::new(path, Bytes::new()) }
+        Self::new(path, Bytes::new()).method(Method::GET)
     }
 
     /// What the body asks for, for those who have read it already: it is not read again.
     pub fn peek(mut self, peek: Peek<'static>) -> Self {
-        self.peek = Some(peek);
+        self.0.peek = Some(peek);
         self
     }
 
     /// Another method than POST.
     pub fn method(mut self, method: Method) -> Self {
-        self.method = method;
+        self.0.method = method;
         self
     }
 
     /// A header to pass on, if it is one of [`PASSED_HEADERS`]; otherwise it is left out.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         if PASSED_HEADERS.contains(&name.as_str()) {
-            self.headers.push((name, value));
+            self.0.headers.push((name, value));
         }
         self
     }
@@ -154,19 +158,19 @@ impl Request {
     /// Where to send: the name of an upstream or of a pool. Without it the model's pool serves, or every upstream of the
     /// endpoint's dialect.
     pub fn to(mut self, name: impl Into<String>) -> Self {
-        self.to = Some(name.into());
+        self.0.to = Some(name.into());
         self
     }
 
     /// Its class.
     pub fn priority(mut self, priority: Priority) -> Self {
-        self.priority = priority;
+        self.0.priority = priority;
         self
     }
 
     /// Whom it counts for when capacity is shared.
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
-        self.tenant = tenant.into();
+        self.0.tenant = tenant.into();
         self
     }
 
@@ -174,20 +178,20 @@ impl Request {
     /// apart, until answers tell that several belong to one organisation. One that is refused takes only itself out of
     /// service. It is one provider's: of the upstreams that could serve, only those of the first one's provider do.
     pub fn credential(mut self, credential: Credential) -> Self {
-        self.credential = Some(credential);
+        self.0.credential = Some(credential);
         self
     }
 
     /// Requests of the same value go to the upstream that served it last, while that has room at once: providers cache how
     /// prompts begin, so a hash of that beginning makes a good value.
     pub fn affinity(mut self, value: u64) -> Self {
-        self.affinity = Some(value);
+        self.0.affinity = Some(value);
         self
     }
 
     /// Not to be sent earlier.
     pub fn not_before(mut self, at: Instant) -> Self {
-        self.not_before = Some(at);
+        self.0.not_before = Some(at);
         self
     }
 
@@ -198,14 +202,14 @@ impl Request {
     where
         F: Future<Output = bool> + Send + 'static,
     {
-        self.before_send = Some(BeforeSend(Arc::new(move || Box::pin(ask()))));
+        self.0.before_send = Some(BeforeSend(Arc::new(move || Box::pin(ask()))));
         self
     }
 
     /// Told as soon as a whole answer is here that says success: before its room is given to another attempt, and so
     /// before [`Client::send`](crate::Client::send) returns it. It holds everything up, so it must be quick.
     pub fn on_answer(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_answer = Some(OnAnswer(Arc::new(tell)));
+        self.0.on_answer = Some(OnAnswer(Arc::new(tell)));
         self
     }
 
@@ -213,13 +217,13 @@ impl Request {
     /// [`Request::before_send`] is asked again. Told whether any attempt so far may have been billed: one that broke after
     /// it had been sent, rather than being answered. It may be told twice of one failure, and must be quick.
     pub fn on_retry(mut self, tell: impl Fn(bool) + Send + Sync + 'static) -> Self {
-        self.on_retry = Some(OnRetry(Arc::new(tell)));
+        self.0.on_retry = Some(OnRetry(Arc::new(tell)));
         self
     }
 
     /// Of no use after: refused as soon as that is foreseeable.
     pub fn deadline(mut self, at: Instant) -> Self {
-        self.deadline = Some(at);
+        self.0.deadline = Some(at);
         self
     }
 }

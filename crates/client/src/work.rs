@@ -73,7 +73,7 @@ pub(crate) struct Work {
 impl Work {
     /// Reads `request`, or says what is wrong with it.
     pub(crate) fn read(
-        request: Request,
+        Request(request): Request,
         directory: Arc<Directory>,
         estimates: &Estimates,
         caller_key: &RandomState,
@@ -121,7 +121,7 @@ impl Work {
             before_send: request.before_send,
             on_answer: request.on_answer,
             on_retry: request.on_retry,
-            body: request.body.clone(),
+            body: request.body,
             directory,
         })
     }

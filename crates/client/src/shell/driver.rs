@@ -141,7 +141,7 @@ impl Driver {
         let now = self.clock.now();
         match message {
             Message::Report(attempt, report) => self.report(now, attempt, report),
-            Message::Command(Command::Submit(submit)) => self.submit(now, *submit),
+            Message::Command(Command::Submit(submit)) => self.submit(now, submit),
             Message::Command(Command::Cancel(request)) => self.cancel(now, request),
             // Whoever asks these may have gone.
             Message::Command(Command::Snapshot(reply)) => drop(reply.send(self.snapshot(now))),
@@ -193,7 +193,7 @@ impl Driver {
             not_before: work.not_before.map(|at| self.clock.time(at)),
             deadline: work.deadline.map(|at| self.clock.time(at)),
         };
-        self.requests.insert(id, Pending::new(Arc::new(work), target, reply, held));
+        self.requests.insert(id, Pending::new(work, target, reply, held));
         self.engine.handle_event(now, Event::Submitted(submission));
     }
 

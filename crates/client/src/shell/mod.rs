@@ -47,7 +47,7 @@ pub(crate) enum Message {
 
 /// What callers want.
 pub(crate) enum Command {
-    Submit(Box<Submit>),
+    Submit(Submit),
     Cancel(RequestId),
     Snapshot(oneshot::Sender<Snapshot>),
     Learned(oneshot::Sender<Vec<LearnedLimits>>),
@@ -72,7 +72,7 @@ pub(crate) enum Command {
 /// A request on its way in.
 pub(crate) struct Submit {
     pub(crate) id: RequestId,
-    pub(crate) work: Work,
+    pub(crate) work: Arc<Work>,
     pub(crate) reply: ReplyTo,
 }
 

@@ -29,7 +29,7 @@ impl Driver {
             }
             Report::Opened(opened) => self.opened(attempt, opened),
             Report::Succeeded { usage, answer } => self.succeeded(now, attempt, usage, answer),
-            Report::Failed(loss) => self.failed(now, attempt, *loss),
+            Report::Failed(loss) => self.failed(now, attempt, loss),
             Report::Left => {
                 let request = self.attempts[&attempt].request;
                 self.cancel(now, request);
@@ -121,7 +121,7 @@ impl Driver {
         }
     }
 
-    fn failed(&mut self, now: Time, attempt: AttemptId, mut loss: Loss) {
+    fn failed(&mut self, now: Time, attempt: AttemptId, mut loss: Box<Loss>) {
         self.belongs(now, attempt, loss.organisation.take());
         let Some(running) = self.remove(attempt) else { return };
         let Some(pending) = self.requests.get_mut(&running.request) else { return };

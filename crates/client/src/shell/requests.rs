@@ -35,7 +35,7 @@ pub(super) struct Pending {
     /// The next attempt takes a new connection: a reused one had died.
     pub(super) fresh: bool,
     /// The last failure.
-    pub(super) last: Option<Loss>,
+    pub(super) last: Option<Box<Loss>>,
     /// An attempt broke after it had been sent: nobody knows whether it was billed.
     pub(super) maybe_billed: bool,
     pub(super) last_place: Option<Arc<Place>>,
@@ -66,7 +66,7 @@ impl Pending {
     }
 
     /// An attempt has failed.
-    pub(super) fn failed(&mut self, loss: Loss) {
+    pub(super) fn failed(&mut self, loss: Box<Loss>) {
         self.throttled += u32::from(is_throttled(loss.failure.class));
         self.fresh = loss.fault.as_ref().is_some_and(Fault::is_stale);
         self.maybe_billed |= loss.fault.as_ref().is_some_and(|fault| !fault.is_unsent());

@@ -11,8 +11,8 @@ pub(super) fn error(verdict: Verdict, pending: &mut Pending, request_id: Option<
     let last = pending.last.take();
     let trip = pending.trip(request_id);
     let maybe_billed = pending.maybe_billed;
-    let failed = |class: Class, end: End, last: Loss| {
-        let Loss { status, headers, body, message, usage, fault, .. } = last;
+    let failed = |class: Class, end: End, last: Box<Loss>| {
+        let Loss { status, headers, body, message, usage, fault, .. } = *last;
         let failed = Failed { class, end, status, headers, body, message, usage, trip, maybe_billed, fault };
         SendError::Failed(Box::new(failed))
     };
