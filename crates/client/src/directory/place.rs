@@ -14,6 +14,7 @@ use super::mask::Mask;
 use crate::credential::Presented;
 use crate::error::BuildError;
 use crate::net::Origin;
+use crate::request::PASSED_HEADERS;
 use crate::upstream::Upstream;
 
 /// The version that paths begin with, and base URLs may name.
@@ -32,7 +33,7 @@ pub(crate) struct Place {
     defaults: HeaderMap,
     /// Headers that requests carry whatever they have: the upstream's and the credential.
     headers: HeaderMap,
-    /// Both together, for requests that have none of their own.
+    /// Both together, for requests that have none of their own. Made with room for those, which its clones have as well.
     usual: HeaderMap,
     mask: Mask,
     base_url: String,
@@ -56,7 +57,8 @@ impl Place {
         headers.insert(HOST, authority);
         // What is compressed could not be read in passing.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let mut usual = defaults.clone();
+        let mut usual = HeaderMap::with_capacity(defaults.len() + headers.len() + PASSED_HEADERS.len());
+        usual.extend(defaults.clone());
         for (name, value) in &headers {
             usual.insert(name, value.clone());
         }
