@@ -60,12 +60,15 @@ impl Call<'_> {
         let Route { dialect, endpoint, .. } = *self.route;
         let manner = Manner { dialect, endpoint, pass_through: self.admitted.pass_through, drops_usage };
         if streams {
-            Ok(waiting::open(self.opening(ask, turn), self.settings.waiting, manner, bill).await)
+            let opening = self.opening(ask, turn);
+            // Boxed: it takes a lot of room, and whole answers do without.
+            Ok(Box::pin(waiting::open(opening, self.settings.waiting, manner, bill)).await)
         } else if peek.is_some() {
             self.whole(ask, turn, bill).await
         } else {
             // What we don't know may be a stream or not, and nobody has said that it may be opened early.
-            Ok(waiting::handle_opened(self.opening(ask, None).await, manner, bill).await)
+            let opened = self.opening(ask, None).await;
+            Ok(Box::pin(waiting::handle_opened(opened, manner, bill)).await)
         }
     }
 
