@@ -9,7 +9,7 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, ALLOW, AsHeaderName, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap,
-    HeaderValue, ORIGIN, VARY,
+    HeaderName, HeaderValue, ORIGIN, VARY,
 };
 use http::{Method, Request, Response, StatusCode};
 use paceline_wire::Dialect;
@@ -18,7 +18,7 @@ use super::Refusal;
 use crate::body::Body;
 use crate::settings::Settings;
 
-const SEC_FETCH_SITE: &str = "sec-fetch-site";
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 const METHODS: &str = "GET, HEAD, POST, DELETE";
 /// How long a browser need not ask again.
@@ -160,7 +160,7 @@ fn check_own(headers: &HeaderMap, origin: Option<&HeaderValue>, host: &HeaderVal
         name.is_some_and(|name| name.eq_ignore_ascii_case(host.as_bytes()))
     };
     let asked_by_ours = origin.is_none_or(own);
-    let site = one(headers, SEC_FETCH_SITE)?.map(HeaderValue::as_bytes);
+    let site = one(headers, &SEC_FETCH_SITE)?.map(HeaderValue::as_bytes);
     if asked_by_ours && matches!(site, None | Some(b"same-origin" | b"none")) {
         Ok(())
     } else {

@@ -1,9 +1,15 @@
 //! The caller's credential: found in one place, hashed at once, never printed.
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use paceline::Secret;
 
+/// Where an API key may stand.
+static API_KEYS: [HeaderName; 3] = [
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
 /// Shorter ones are typing errors or samples; longer ones are attacks.
 const LONGEST: usize = 8 << 10;
 
@@ -63,10 +69,9 @@ pub(super) enum Unclear {
 
 /// The credential in `headers`, wherever it is, if there is one.
 pub(super) fn extract(headers: &HeaderMap) -> Result<Option<Presented>, Unclear> {
-    const API_KEYS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
     let bearers = headers.get_all(AUTHORIZATION).iter().map(|value| (bearer(value), Form::Bearer));
     let keys =
-        API_KEYS.iter().flat_map(|name| headers.get_all(*name)).map(|value| (plain(value), Form::ApiKey));
+        API_KEYS.iter().flat_map(|name| headers.get_all(name)).map(|value| (plain(value), Form::ApiKey));
     let mut found: Option<(&str, Form)> = None;
     for (text, form) in bearers.chain(keys) {
         let text = text.ok_or(Unclear::Unreadable)?;
@@ -98,8 +103,6 @@ fn readable(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {

@@ -2,10 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use paceline::Priority;
 use tokio::time::Instant;
 
+static PRIORITY: HeaderName = HeaderName::from_static("x-paceline-priority");
+static DEADLINE: HeaderName = HeaderName::from_static("x-paceline-deadline");
+/// How long an SDK waits.
+static ANNOUNCED: [HeaderName; 2] =
+    [HeaderName::from_static("x-stainless-read-timeout"), HeaderName::from_static("x-stainless-timeout")];
 /// The longest that anybody can wish for.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 /// SDKs announce when they hang up. An answer that only starts then comes too late, so a tenth is left for it.
@@ -13,7 +18,7 @@ const ANNOUNCED_SHARE: f64 = 0.9;
 
 /// The class that `x-paceline-priority` names.
 pub(super) fn priority(headers: &HeaderMap) -> Result<Option<Priority>, String> {
-    let Some(text) = text(headers, "x-paceline-priority")? else { return Ok(None) };
+    let Some(text) = text(headers, &PRIORITY)? else { return Ok(None) };
     match text.trim() {
         "interactive" => Ok(Some(Priority::Interactive)),
         "normal" => Ok(Some(Priority::Normal)),
@@ -30,9 +35,9 @@ pub(super) fn deadline(
     wall_clock: SystemTime,
     longest: Duration,
 ) -> Result<Instant, String> {
-    let own = text(headers, "x-paceline-deadline")?;
+    let own = text(headers, &DEADLINE)?;
     let own = own.map(|text| own_deadline(text, wall_clock)).transpose()?;
-    let announced = ["x-stainless-read-timeout", "x-stainless-timeout"].into_iter().filter_map(|name| {
+    let announced = ANNOUNCED.iter().filter_map(|name| {
         // What an SDK says beside the point is no fault of its user.
         let seconds = text(headers, name).ok()??.trim().parse::<f64>().ok()?;
         (seconds > 0.0).then(|| duration(seconds * ANNOUNCED_SHARE)).flatten()
@@ -59,7 +64,7 @@ fn duration(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, String> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, String> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     value.to_str().map(Some).map_err(|_| format!("`{name}` is no text"))
 }
