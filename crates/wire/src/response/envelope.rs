@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -87,25 +88,48 @@ impl<'a> Envelope<'a> {
         own().or_else(groq)
     }
 
-    fn slot(&mut self, key: &str) -> Option<&mut Option<&'a RawValue>> {
-        Some(match key {
-            "error" => &mut self.error,
-            "type" => &mut self.kind,
-            "object" => &mut self.object,
-            "status" => &mut self.status,
-            "stop_reason" => &mut self.stop_reason,
-            "promptFeedback" => &mut self.prompt_feedback,
-            "usage" => &mut self.usage,
-            "x_groq" => &mut self.x_groq,
-            "content" => &mut self.content,
-            "choices" => &mut self.choices,
-            "output" => &mut self.output,
-            "data" => &mut self.data,
-            "results" => &mut self.results,
-            "input_tokens" => &mut self.input_tokens,
-            _ => return None,
+    fn slot(&mut self, field: Field) -> Option<&mut Option<&'a RawValue>> {
+        Some(match field {
+            Field::Error => &mut self.error,
+            Field::Type => &mut self.kind,
+            Field::Object => &mut self.object,
+            Field::Status => &mut self.status,
+            Field::StopReason => &mut self.stop_reason,
+            Field::PromptFeedback => &mut self.prompt_feedback,
+            Field::Usage => &mut self.usage,
+            Field::XGroq => &mut self.x_groq,
+            Field::Content => &mut self.content,
+            Field::Choices => &mut self.choices,
+            Field::Output => &mut self.output,
+            Field::Data => &mut self.data,
+            Field::Results => &mut self.results,
+            Field::InputTokens => &mut self.input_tokens,
+            Field::Unread => return None,
         })
     }
+}
+
+/// The names of the fields, read without a copy.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Field {
+    Error,
+    Type,
+    Object,
+    Status,
+    StopReason,
+    #[serde(rename = "promptFeedback")]
+    PromptFeedback,
+    Usage,
+    XGroq,
+    Content,
+    Choices,
+    Output,
+    Data,
+    Results,
+    InputTokens,
+    #[serde(other)]
+    Unread,
 }
 
 /// The first item of a list, when it is an object; the list is read to its end.
@@ -146,8 +170,8 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Envelope<'de>, A::Error> {
                 let mut envelope = Envelope::default();
-                while let Some(key) = fields.next_key::<String>()? {
-                    match envelope.slot(&key) {
+                while let Some(field) = fields.next_key()? {
+                    match envelope.slot(field) {
                         Some(slot) => *slot = Some(fields.next_value()?),
                         None => drop(fields.next_value::<IgnoredAny>()?),
                     }
