@@ -5,17 +5,16 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use paceline_core::feedback::LimitSeen;
 use paceline_core::quota::Dimension;
 
-use super::{MINUTE, Numbers, joined, text};
+use super::{Headers, MINUTE, Numbers};
 use crate::hint::{until_epoch, until_rfc3339};
 
 /// What is left of tokens is rounded to this; requests are exact.
 const TOKEN_ROUNDING: u64 = 1_000;
 
-pub(super) fn read(headers: &HeaderMap, now: Duration) -> Vec<LimitSeen> {
+pub(super) fn read(headers: &Headers<'_>, now: Duration) -> Vec<LimitSeen> {
     let mut seen: Vec<_> = [
         one(headers, "requests", Dimension::Requests, now),
         one(headers, "input-tokens", Dimension::InputTokens, now),
@@ -31,14 +30,14 @@ pub(super) fn read(headers: &HeaderMap, now: Duration) -> Vec<LimitSeen> {
 }
 
 /// Subscriptions have meters of their own kind, of which a rejection tells the end.
-pub(super) fn unified_reset(headers: &HeaderMap, now: Duration) -> Option<Duration> {
-    text(headers, "anthropic-ratelimit-unified-status").filter(|status| *status == "rejected")?;
-    until_epoch(text(headers, "anthropic-ratelimit-unified-reset")?, now)
+pub(super) fn unified_reset(headers: &Headers<'_>, now: Duration) -> Option<Duration> {
+    headers.text("anthropic-ratelimit-unified-status").filter(|status| *status == "rejected")?;
+    until_epoch(headers.text("anthropic-ratelimit-unified-reset")?, now)
 }
 
-fn one(headers: &HeaderMap, what: &'static str, dimension: Dimension, now: Duration) -> Option<LimitSeen> {
+fn one(headers: &Headers<'_>, what: &'static str, dimension: Dimension, now: Duration) -> Option<LimitSeen> {
     let name = |part: &'static str| ["anthropic-ratelimit-", what, "-", part];
-    let reset = joined(headers, &name("reset")).and_then(|instant| until_rfc3339(instant, now));
+    let reset = headers.joined(&name("reset")).and_then(|instant| until_rfc3339(instant, now));
     let numbers = Numbers::named(headers, &name("limit"), &name("remaining"), reset)?;
     let round = numbers.remaining.is_none_or(|left| left % TOKEN_ROUNDING == 0);
     let rounding = if dimension != Dimension::Requests && round { TOKEN_ROUNDING } else { 1 };

@@ -4,6 +4,7 @@
 //! believe it is decided elsewhere.
 
 mod anthropic;
+mod headers;
 mod number;
 mod plain;
 mod suffixed;
@@ -18,8 +19,9 @@ use paceline_core::quota::Dimension;
 
 use crate::hint::{LONGEST_WAIT, until_http_date};
 use crate::provider::{LimitHeaders, Provider};
-use number::joined;
-pub(crate) use number::{count, text};
+use headers::Headers;
+pub(crate) use headers::text;
+pub(crate) use number::count;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -32,6 +34,7 @@ const MONTH: Duration = Duration::from_secs(30 * 86_400);
 /// `now_unix` is the wall clock; where the response carries a `date`, that clock is used instead, because the provider
 /// computed its instants by it.
 pub fn read(provider: &Provider, headers: &HeaderMap, now_unix: Duration) -> Vec<LimitSeen> {
+    let headers = &Headers::of(headers);
     let now = || clock(headers, now_unix); // Most tell durations.
     match provider.limit_headers {
         LimitHeaders::None => Vec::new(),
@@ -61,7 +64,10 @@ pub(crate) fn exhausted_reset(
     let refills =
         matches!(provider.limit_headers, LimitHeaders::Anthropic | LimitHeaders::OpenAi | LimitHeaders::Groq);
     let resets = exhausted.filter_map(|limit| if refills { next_unit(limit) } else { limit.reset });
-    resets.max().or_else(|| bare_reset(provider.limit_headers, headers, clock(headers, now_unix)))
+    resets.max().or_else(|| {
+        let headers = &Headers::of(headers);
+        bare_reset(provider.limit_headers, headers, clock(headers, now_unix))
+    })
 }
 
 /// Where a meter refills bit by bit, `reset` is when it is full; one request fits long before.
@@ -74,7 +80,7 @@ fn next_unit(seen: &LimitSeen) -> Option<Duration> {
 }
 
 /// Resets that stand alone, without the limit they belong to.
-fn bare_reset(grammar: LimitHeaders, headers: &HeaderMap, now: Duration) -> Option<Duration> {
+fn bare_reset(grammar: LimitHeaders, headers: &Headers<'_>, now: Duration) -> Option<Duration> {
     match grammar {
         LimitHeaders::Anthropic => anthropic::unified_reset(headers, now),
         LimitHeaders::Azure => triple::azure_bare_reset(headers),
@@ -85,8 +91,8 @@ fn bare_reset(grammar: LimitHeaders, headers: &HeaderMap, now: Duration) -> Opti
 }
 
 /// The clock that the answer was made by: its own `date`, else the caller's.
-fn clock(headers: &HeaderMap, now_unix: Duration) -> Duration {
-    text(headers, "date").and_then(|date| until_http_date(date, Duration::ZERO)).unwrap_or(now_unix)
+fn clock(headers: &Headers<'_>, now_unix: Duration) -> Duration {
+    headers.text("date").and_then(|date| until_http_date(date, Duration::ZERO)).unwrap_or(now_unix)
 }
 
 /// The three numbers of one limit, as read.
@@ -100,18 +106,18 @@ struct Numbers {
 impl Numbers {
     /// The numbers under two header names, each in parts, and a reset.
     fn named(
-        headers: &HeaderMap,
+        headers: &Headers<'_>,
         limit: &[&str],
         remaining: &[&str],
         reset: Option<Duration>,
     ) -> Option<Numbers> {
-        let said = joined(headers, limit);
+        let said = headers.joined(limit);
         let limit = said.and_then(count).filter(|limit| *limit > 0);
         if said.is_some() && limit.is_none() {
             // -1 or 0 stands for unknown, and then its neighbours say nothing either.
             return None;
         }
-        let remaining = joined(headers, remaining).and_then(count);
+        let remaining = headers.joined(remaining).and_then(count);
         // More left than there is cannot be.
         let remaining = remaining.filter(|left| limit.is_none_or(|limit| *left <= limit));
         let reset = reset.filter(|reset| *reset <= LONGEST_WAIT);

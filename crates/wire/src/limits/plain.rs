@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use paceline_core::feedback::LimitSeen;
 use paceline_core::quota::Dimension;
 
-use super::{DAY, HOUR, MINUTE, Numbers, SECOND, joined, text};
+use super::{DAY, HOUR, Headers, MINUTE, Numbers, SECOND};
 use crate::hint::{go_duration, until_epoch};
 
 /// Fireworks: tokens per second, of three kinds; requests of an older API without a window.
 ///
 /// The whole prompt and its uncached part are limited apart. Whichever is charged when the cache helps is the input.
-pub(super) fn fireworks(headers: &HeaderMap, cache_reads_free: bool) -> Vec<LimitSeen> {
+pub(super) fn fireworks(headers: &Headers<'_>, cache_reads_free: bool) -> Vec<LimitSeen> {
     let one = |what: &str, dimension, window| {
         let (limit, remaining) = (["x-ratelimit-limit-", what], ["x-ratelimit-remaining-", what]);
         let numbers = Numbers::named(headers, &limit, &remaining, None)?;
@@ -30,10 +29,10 @@ pub(super) fn fireworks(headers: &HeaderMap, cache_reads_free: bool) -> Vec<Limi
 }
 
 /// Together: allowances per second.
-pub(super) fn together(headers: &HeaderMap) -> Vec<LimitSeen> {
+pub(super) fn together(headers: &Headers<'_>) -> Vec<LimitSeen> {
     let one = |family: &'static str, dimension| {
         let name = |part: &'static str| [family, "-", part];
-        let reset = joined(headers, &name("reset")).and_then(go_duration);
+        let reset = headers.joined(&name("reset")).and_then(go_duration);
         let numbers = Numbers::named(headers, &name("limit"), &name("remaining"), reset)?;
         Some(numbers.seen(dimension, Some(SECOND), 1))
     };
@@ -42,7 +41,7 @@ pub(super) fn together(headers: &HeaderMap) -> Vec<LimitSeen> {
 }
 
 /// OpenRouter: one limit on requests, on refusals only. Its window shows in how far its reset lies ahead.
-pub(super) fn openrouter(headers: &HeaderMap, now: Duration) -> Vec<LimitSeen> {
+pub(super) fn openrouter(headers: &Headers<'_>, now: Duration) -> Vec<LimitSeen> {
     let reset = epoch_reset(headers, now);
     let numbers = Numbers::named(headers, &["x-ratelimit-limit"], &["x-ratelimit-remaining"], reset);
     let window = reset.and_then(|reset| match reset {
@@ -58,11 +57,11 @@ pub(super) fn openrouter(headers: &HeaderMap, now: Duration) -> Vec<LimitSeen> {
 }
 
 /// A suggested wait in seconds that belongs to no limit.
-pub(super) fn bare_reset(headers: &HeaderMap) -> Option<Duration> {
-    go_duration(text(headers, "x-ratelimit-reset")?)
+pub(super) fn bare_reset(headers: &Headers<'_>) -> Option<Duration> {
+    go_duration(headers.text("x-ratelimit-reset")?)
 }
 
 /// The instant, an epoch in milliseconds, at which the limit is whole again.
-pub(super) fn epoch_reset(headers: &HeaderMap, now: Duration) -> Option<Duration> {
-    until_epoch(text(headers, "x-ratelimit-reset")?, now)
+pub(super) fn epoch_reset(headers: &Headers<'_>, now: Duration) -> Option<Duration> {
+    until_epoch(headers.text("x-ratelimit-reset")?, now)
 }

@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use paceline_core::feedback::LimitSeen;
 use paceline_core::quota::Dimension;
 
-use super::{DAY, HOUR, MINUTE, MONTH, Numbers, SECOND, joined, text};
+use super::{DAY, HOUR, Headers, MINUTE, MONTH, Numbers, SECOND};
 use crate::hint::go_duration;
 
 /// No provider meters one request in more ways.
 const MOST_LIMITS: usize = 16;
 
-pub(super) fn read(headers: &HeaderMap) -> Vec<LimitSeen> {
+pub(super) fn read(headers: &Headers<'_>) -> Vec<LimitSeen> {
     let mut seen: Vec<LimitSeen> = Vec::new();
     // Of two names for one limit the first counts, and headers arrive in any order.
-    let mut names: Vec<_> = headers.keys().filter_map(|name| split(name.as_str())).collect();
+    let mut names: Vec<_> = headers.names().filter_map(split).collect();
     names.sort_unstable();
     for (family, rest) in names {
         let Some((dimension, window)) = meaning(family, rest) else { continue };
@@ -24,7 +23,7 @@ pub(super) fn read(headers: &HeaderMap) -> Vec<LimitSeen> {
             continue;
         }
         let name = |part: &'static str| [family, part, "-", rest];
-        let reset = joined(headers, &name("reset")).and_then(go_duration);
+        let reset = headers.joined(&name("reset")).and_then(go_duration);
         let numbers = Numbers::named(headers, &name("limit"), &name("remaining"), reset);
         seen.extend(numbers.map(|numbers| numbers.seen(dimension, Some(window), 1)));
     }
@@ -36,8 +35,8 @@ pub(super) fn read(headers: &HeaderMap) -> Vec<LimitSeen> {
 }
 
 /// Mistral's older spelling of tokens per minute.
-fn by_size(headers: &HeaderMap) -> Option<LimitSeen> {
-    let reset = text(headers, "ratelimitbysize-reset").and_then(go_duration);
+fn by_size(headers: &Headers<'_>) -> Option<LimitSeen> {
+    let reset = headers.text("ratelimitbysize-reset").and_then(go_duration);
     let numbers = Numbers::named(headers, &["ratelimitbysize-limit"], &["ratelimitbysize-remaining"], reset)?;
     Some(numbers.seen(Dimension::TotalTokens, Some(MINUTE), 1))
 }

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use paceline_core::feedback::LimitSeen;
 use paceline_core::quota::Dimension;
 
-use super::{DAY, MINUTE, Numbers, count, joined, text, window};
+use super::{DAY, Headers, MINUTE, Numbers, count, window};
 use crate::hint::go_duration;
 
 /// OpenAI: `requests` is the minute's or the day's, whichever is tighter. The arithmetic tells which.
-pub(super) fn openai(headers: &HeaderMap) -> Vec<LimitSeen> {
+pub(super) fn openai(headers: &Headers<'_>) -> Vec<LimitSeen> {
     let seen = |numbers: Numbers, dimension, window: Option<Duration>| LimitSeen {
         window_is_guessed: true,
         ..numbers.seen(dimension, window, 1)
@@ -25,19 +24,19 @@ pub(super) fn openai(headers: &HeaderMap) -> Vec<LimitSeen> {
 }
 
 /// Groq: `requests` is always the day's, `tokens` always the minute's.
-pub(super) fn groq(headers: &HeaderMap) -> Vec<LimitSeen> {
+pub(super) fn groq(headers: &Headers<'_>) -> Vec<LimitSeen> {
     let requests = go(headers, "requests").map(|numbers| numbers.seen(Dimension::Requests, Some(DAY), 1));
     let tokens = go(headers, "tokens").map(|numbers| numbers.seen(Dimension::TotalTokens, Some(MINUTE), 1));
     requests.into_iter().chain(tokens).collect()
 }
 
 /// Azure: bare integers, and the window in a header of its own.
-pub(super) fn azure(headers: &HeaderMap) -> Vec<LimitSeen> {
+pub(super) fn azure(headers: &Headers<'_>) -> Vec<LimitSeen> {
     let one = |what: &str, dimension| {
         let mut numbers = numbers(headers, what, None)?;
-        let period = joined(headers, &["x-ratelimit-renewalperiod-", what]).and_then(count);
+        let period = headers.joined(&["x-ratelimit-renewalperiod-", what]).and_then(count);
         let window = period.filter(|period| *period > 0).map_or(MINUTE, Duration::from_secs);
-        let reset = joined(headers, &["x-ratelimit-reset-", what]).and_then(count);
+        let reset = headers.joined(&["x-ratelimit-reset-", what]).and_then(count);
         numbers.reset = reset.and_then(|reset| azure_reset(numbers, reset, window));
         Some(numbers.seen(dimension, Some(window), 1))
     };
@@ -45,9 +44,9 @@ pub(super) fn azure(headers: &HeaderMap) -> Vec<LimitSeen> {
 }
 
 /// Azure in 2023 spelled its reset otherwise, in seconds, and sent nothing else.
-pub(super) fn azure_bare_reset(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn azure_bare_reset(headers: &Headers<'_>) -> Option<Duration> {
     let resets = ["x-rate-limit-reset-tokens", "x-rate-limit-reset-requests"];
-    let seconds = resets.iter().filter_map(|name| count(text(headers, name)?)).max()?;
+    let seconds = resets.iter().filter_map(|name| count(headers.text(name)?)).max()?;
     Some(Duration::from_secs(seconds).min(MINUTE))
 }
 
@@ -62,12 +61,12 @@ fn azure_reset(numbers: Numbers, reset: u64, window: Duration) -> Option<Duratio
     Some(nearer.min(window))
 }
 
-fn go(headers: &HeaderMap, what: &str) -> Option<Numbers> {
-    let reset = joined(headers, &["x-ratelimit-reset-", what]).and_then(go_duration);
+fn go(headers: &Headers<'_>, what: &str) -> Option<Numbers> {
+    let reset = headers.joined(&["x-ratelimit-reset-", what]).and_then(go_duration);
     numbers(headers, what, reset)
 }
 
-fn numbers(headers: &HeaderMap, what: &str, reset: Option<Duration>) -> Option<Numbers> {
+fn numbers(headers: &Headers<'_>, what: &str, reset: Option<Duration>) -> Option<Numbers> {
     Numbers::named(headers, &["x-ratelimit-limit-", what], &["x-ratelimit-remaining-", what], reset)
 }
 
