@@ -47,7 +47,12 @@ pub(super) fn prefix(text: &str) -> Option<(Duration, usize)> {
 const SECOND: u128 = 1_000_000_000;
 
 fn unit_nanos(unit: &str) -> Option<u128> {
-    Some(match unit.to_lowercase().as_str() {
+    // Nearly all write them small.
+    lowercase_nanos(unit).or_else(|| lowercase_nanos(&unit.to_lowercase()))
+}
+
+fn lowercase_nanos(unit: &str) -> Option<u128> {
+    Some(match unit {
         "ns" | "nanosecond" | "nanoseconds" => 1,
         // Both characters that look like a micro sign.
         "us" | "\u{b5}s" | "\u{3bc}s" | "microsecond" | "microseconds" => 1_000,
@@ -69,7 +74,14 @@ struct Decimal {
 impl Decimal {
     fn times(&self, nanos: u128) -> Duration {
         // Both products fit: 2^64 * 86,400 * 10^9 is below 2^111.
-        let total = u128::from(self.whole) * nanos + u128::from(self.billionths) * nanos / SECOND;
+        let mut total = u128::from(self.whole) * nanos;
+        if self.billionths > 0 {
+            total += u128::from(self.billionths) * nanos / SECOND;
+        }
+        // Divisions of 128 bits are slow, and hardly any duration needs one.
+        if let Ok(total) = u64::try_from(total) {
+            return Duration::from_nanos(total);
+        }
         let seconds = u64::try_from(total / SECOND).unwrap_or(u64::MAX);
         Duration::new(seconds, (total % SECOND) as u32)
     }

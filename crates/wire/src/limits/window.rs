@@ -48,12 +48,13 @@ struct Seen {
 impl Seen {
     /// Whether a use between `low` and `high` of a `window` shows this reset.
     fn fits(&self, low: u64, high: u64, window: Duration) -> bool {
-        // At most 10^15 * 10^14: far inside 128 bits.
-        let resets = |used: u64| u128::from(used) * window.as_nanos() / self.limit;
-        let (low, high) = (resets(low), resets(high));
-        let seen_low = self.reset.saturating_sub(ROUNDED);
-        let seen_high = self.reset.saturating_add(CUT);
-        low - low / SLACK <= seen_high && seen_low <= high + high / SLACK
+        // Both sides are multiplied by the limit, since divisions of 128 bits are slow. A limit is at most 10^15 and a reset a
+        // year, so nothing here reaches 10^34.
+        let explained = |used: u64| u128::from(used) * window.as_nanos();
+        let seen = |reset: u128| reset * self.limit;
+        let seen_low = seen(self.reset.saturating_sub(ROUNDED));
+        let seen_high = seen(self.reset.saturating_add(CUT));
+        explained(low) * (SLACK - 1) <= seen_high * SLACK && seen_low * SLACK <= explained(high) * (SLACK + 1)
     }
 }
 
