@@ -105,6 +105,10 @@ class Upstream:
         self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0, backlog=512)
         return f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
 
+    def stop(self):
+        """Takes nobody in any more: whom the end of all cancels before it has begun is told as an error."""
+        self.server.close()
+
     async def serve(self, reader, writer):
         try:
             request = await reader.readuntil(b"\r\n\r\n")
