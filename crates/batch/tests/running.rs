@@ -26,21 +26,6 @@ async fn every_job_gets_one_line_and_the_same_command_does_nothing_more() {
     assert!(!desk.path("out.errors.jsonl").exists());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn jobs_come_to_the_sender_in_the_order_of_the_input() {
-    let desk = Desk::new(&jobs(1_000));
-    let gate = Arc::new(tokio::sync::Semaphore::new(0));
-    let sender = Fake::echo().behind(&gate); // Answers that are not written yet would hold jobs back.
-    let all_came = async {
-        while sender.calls().len() < 1_000 {
-            tokio::task::yield_now().await;
-        }
-        gate.add_permits(1_000);
-    };
-    tokio::join!(desk.run(&sender), all_came);
-    assert_eq!(sender.calls(), (0..1_000).map(|i| format!("a{i}")).collect::<Vec<_>>());
-}
-
 #[tokio::test]
 async fn failed_jobs_are_tried_again_and_keep_one_line() {
     let desk = Desk::new(&jobs(20));

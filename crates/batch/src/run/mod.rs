@@ -10,15 +10,11 @@ mod health;
 mod job;
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
-use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
 use crate::check::{Checked, Report};
@@ -100,22 +96,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
             // Only a runtime that is being torn down cancels such work, and then nobody polls this either.
             Err(_) => std::future::pending().await,
         },
-    }
-}
-
-/// Work whose first step is done here: tasks begin in any order, and jobs are to come to the sender in that of the input. What
-/// panics, panics in the task.
-fn begun<W: Future>(work: W) -> impl Future<Output = W::Output> + use<W> {
-    let mut work = Box::pin(work);
-    let mut here = Context::from_waker(Waker::noop()); // The task asks again, with its own.
-    let step = || Pin::new(&mut unconstrained(work.as_mut())).poll(&mut here);
-    let first = catch_unwind(AssertUnwindSafe(step));
-    async move {
-        match first {
-            Ok(Poll::Ready(ended)) => ended,
-            Ok(Poll::Pending) => work.await,
-            Err(panic) => resume_unwind(panic),
-        }
     }
 }
 
@@ -278,7 +258,7 @@ impl<S: Sender> Loop<S> {
             return self.control.end(Level::Draining, StopReason::PriceUnknown { model });
         }
         self.progress.handed_over();
-        self.tasks.spawn(begun(job::work(self.desk.clone(), job)));
+        self.tasks.spawn(job::work(self.desk.clone(), job));
     }
 
     fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
