@@ -72,13 +72,12 @@ impl ConnectionPool {
         let mut rested = lock(&self.rested);
         let idle = rested.by_origin.get_mut(origin)?;
         // The latest first: it is the likeliest to be alive, and the rest can grow old and go.
-        while let Some(candidate) = idle.pop() {
-            if candidate.since.elapsed() >= IDLE_TRUST {
+        while let Some(Idle { mut link, since }) = idle.pop() {
+            if since.elapsed() >= IDLE_TRUST {
                 idle.clear();
                 return None;
             }
-            if candidate.link.sender.is_ready() {
-                let mut link = candidate.link;
+            if link.sender.is_ready() {
                 link.reused = true;
                 link.heard.forget();
                 return Some(link);

@@ -42,8 +42,8 @@ impl<'a> Headers<'a> {
 /// The text of the header `name`, for those who ask for one or two.
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     // Looking at each is faster than hashing the name.
-    let is_it = |own: &str| own.len() == name.len() && own == name;
-    readable(headers.iter().find(|(own, _)| is_it(own.as_str()))?.1)
+    let (_, value) = headers.iter().find(|(own, _)| own.as_str() == name)?;
+    readable(value)
 }
 
 fn readable(value: &HeaderValue) -> Option<&str> {
